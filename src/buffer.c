@@ -1,0 +1,73 @@
+/* buffer.c - see buffer.h. */
+#include "buffer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_CAPACITY 512
+
+/* Called through a volatile pointer, memset has effects that the compiler cannot rule out. */
+static void *(*const volatile overwrite)(void *, int, size_t) = memset;
+
+void fc_wipe(void *memory, size_t size)
+{
+    if (size > 0)
+        overwrite(memory, 0, size);
+}
+
+static size_t grown_capacity(const fc_buffer *buffer, size_t needed)
+{
+    size_t capacity = buffer->capacity ? buffer->capacity : FIRST_CAPACITY;
+
+    while (capacity < needed)
+        capacity = capacity > SIZE_MAX / 2 ? needed : capacity * 2;
+    return capacity;
+}
+
+fc_append fc_buffer_reserve(fc_buffer *buffer, size_t size)
+{
+    size_t capacity;
+    char *data;
+
+    if (size > buffer->limit || buffer->size > buffer->limit - size)
+        return FC_APPEND_FULL;
+    if (buffer->size + size <= buffer->capacity)
+        return FC_APPENDED;
+
+    capacity = grown_capacity(buffer, buffer->size + size);
+    data = malloc(capacity); /* not realloc, which would leave the old bytes where they were */
+    if (data == NULL)
+        return FC_APPEND_NO_MEMORY;
+    if (buffer->size > 0)
+        memcpy(data, buffer->data, buffer->size);
+    fc_wipe(buffer->data, buffer->size);
+    free(buffer->data);
+    buffer->data = data;
+    buffer->capacity = capacity;
+    return FC_APPENDED;
+}
+
+fc_append fc_buffer_append(fc_buffer *buffer, const void *bytes, size_t size)
+{
+    fc_append result = fc_buffer_reserve(buffer, size);
+
+    if (result == FC_APPENDED && size > 0) {
+        memcpy(buffer->data + buffer->size, bytes, size);
+        buffer->size += size;
+    }
+    return result;
+}
+
+void fc_buffer_clear(fc_buffer *buffer)
+{
+    fc_wipe(buffer->data, buffer->size);
+    buffer->size = 0;
+}
+
+void fc_buffer_free(fc_buffer *buffer)
+{
+    fc_buffer_clear(buffer);
+    free(buffer->data);
+    buffer->data = NULL;
+    buffer->capacity = 0;
+}

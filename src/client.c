@@ -1,0 +1,548 @@
+/* client.c - see client.h and filescom.h: options, ready handles, and the requests of the API. */
+#include "client.h"
+#include "exchange.h"
+#include "message.h"
+#include "multipart.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define IDLE_HANDLES 64
+#define MAX_HEADERS_SIZE (256 * 1024)
+#define MAX_BODY_SIZE SIZE_MAX
+#define SESSIONS_PATH "/sessions"
+#define SESSION_HEADER "X-FilesAPI-Auth"
+
+struct filescom_client {
+    size_t references;
+    filescom_engine *engine;
+    char base_url[FC_BASE_URL_SIZE];
+    filescom_options options; /* its strings are this client's copies */
+    CURL *idle[IDLE_HANDLES];
+    size_t idle_count;
+    unsigned generation; /* the engine's when the idle handles were made */
+};
+
+/* ---- options -------------------------------------------------------------------------------- */
+
+void filescom_options_init(filescom_options *options)
+{
+    *options = (filescom_options){.base_url = "https://app.files.com",
+                                  .timeout_ms = 60000,
+                                  .connect_timeout_ms = 15000,
+                                  .retries = 2,
+                                  .max_response_size = 1024 * 1024};
+}
+
+static bool copy_string(const char **copy, const char *text)
+{
+    *copy = text ? strdup(text) : NULL;
+    return text == NULL || *copy != NULL;
+}
+
+static bool copy_strings(filescom_options *to, const filescom_options *from)
+{
+    /* Every string first, so that a failure leaves nothing that is not ours to free. */
+    bool copied = copy_string(&to->ca_file, from->ca_file);
+
+    copied &= copy_string(&to->ca_path, from->ca_path);
+    copied &= copy_string(&to->proxy, from->proxy);
+    copied &= copy_string(&to->user_agent, from->user_agent);
+    copied &= copy_string(&to->language, from->language);
+    copied &= copy_string(&to->workspace_id, from->workspace_id);
+    return copied;
+}
+
+static void free_string(const char *text)
+{
+    if (text == NULL)
+        return;
+    fc_wipe((char *)(uintptr_t)text, strlen(text)); /* a proxy URL may hold a password */
+    free((void *)(uintptr_t)text);
+}
+
+static void free_strings(filescom_options *options)
+{
+    free_string(options->ca_file);
+    free_string(options->ca_path);
+    free_string(options->proxy);
+    free_string(options->user_agent);
+    free_string(options->language);
+    free_string(options->workspace_id);
+}
+
+static bool is_header_value(filescom_bytes value)
+{
+    size_t i;
+
+    for (i = 0; i < value.size; i++) {
+        unsigned char c = (unsigned char)value.data[i];
+
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+static bool is_text_value(const char *text)
+{
+    return text == NULL || is_header_value((filescom_bytes){text, strlen(text)});
+}
+
+static filescom_code check_options(const filescom_options *options, char *message)
+{
+    if (options->timeout_ms <= 0)
+        return fc_fail(message, FILESCOM_BAD_ARGUMENT, "timeout must be above 0");
+    if (options->connect_timeout_ms <= 0)
+        return fc_fail(message, FILESCOM_BAD_ARGUMENT, "connect_timeout must be above 0");
+    if (options->retries < 0)
+        return fc_fail(message, FILESCOM_BAD_ARGUMENT, "retries must not be negative");
+    if (options->max_response_size == 0)
+        return fc_fail(message, FILESCOM_BAD_ARGUMENT, "max_response_size must be above 0");
+    if (!is_text_value(options->user_agent))
+        return fc_fail(message, FILESCOM_BAD_ARGUMENT, "user_agent holds a control character");
+    if (!is_text_value(options->language))
+        return fc_fail(message, FILESCOM_BAD_ARGUMENT, "language holds a control character");
+    if (!is_text_value(options->workspace_id))
+        return fc_fail(message, FILESCOM_BAD_ARGUMENT, "workspace_id holds a control character");
+    return FILESCOM_OK;
+}
+
+filescom_code filescom_client_new(filescom_engine *engine, const filescom_options *options,
+                                  filescom_client **client, char *message)
+{
+    filescom_code code = check_options(options, message);
+    filescom_client *made;
+
+    *client = NULL;
+    if (code != FILESCOM_OK)
+        return code;
+    made = calloc(1, sizeof *made);
+    if (made == NULL)
+        return fc_fail_no_memory(message);
+    made->references = 1;
+    made->engine = engine;
+    fc_engine_retain(engine);
+    made->options = *options;
+    code = filescom_base_url(options->base_url, made->base_url, sizeof made->base_url, message);
+    if (!copy_strings(&made->options, options))
+        code = fc_fail_no_memory(message);
+    if (code != FILESCOM_OK) {
+        filescom_client_release(made);
+        return code;
+    }
+    *client = made;
+    return FILESCOM_OK;
+}
+
+void fc_client_retain(filescom_client *client)
+{
+    client->references++;
+}
+
+static void drop_idle_handles(filescom_client *client)
+{
+    while (client->idle_count > 0)
+        curl_easy_cleanup(client->idle[--client->idle_count]);
+}
+
+void filescom_client_release(filescom_client *client)
+{
+    if (client == NULL || --client->references > 0)
+        return;
+    drop_idle_handles(client);
+    filescom_engine_release(client->engine);
+    free_strings(&client->options);
+    free(client);
+}
+
+const char *filescom_client_base_url(const filescom_client *client)
+{
+    return client->base_url;
+}
+
+filescom_engine *fc_client_engine(const filescom_client *client)
+{
+    return client->engine;
+}
+
+bool fc_client_has_proxy(const filescom_client *client)
+{
+    return client->options.proxy != NULL;
+}
+
+/* ---- handles -------------------------------------------------------------------------------- */
+
+#define SET(option, value)                                                                         \
+    do {                                                                                           \
+        CURLcode code_ = curl_easy_setopt(easy, option, value);                                    \
+        if (code_ != CURLE_OK)                                                                     \
+            return code_;                                                                          \
+    } while (0)
+
+static CURLcode set_protocol(CURL *easy)
+{
+#if LIBCURL_VERSION_NUM >= 0x075500
+    SET(CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+    SET(CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
+    SET(CURLOPT_FOLLOWLOCATION, 0L);
+    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    SET(CURLOPT_HTTP09_ALLOWED, 0L);
+    SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    SET(CURLOPT_PATH_AS_IS, 1L);
+    SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+    SET(CURLOPT_NOSIGNAL, 1L);
+#if LIBCURL_VERSION_NUM >= 0x075700
+    SET(CURLOPT_QUICK_EXIT, 1L); /* a cancelled name look-up is not waited for */
+#endif
+    return CURLE_OK;
+}
+
+static CURLcode set_tls(CURL *easy, const filescom_options *options)
+{
+    SET(CURLOPT_SSL_VERIFYPEER, 1L);
+    SET(CURLOPT_SSL_VERIFYHOST, 2L);
+    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    if (options->ca_file != NULL)
+        SET(CURLOPT_CAINFO, options->ca_file);
+    if (options->ca_path != NULL)
+        SET(CURLOPT_CAPATH, options->ca_path);
+    if (options->proxy != NULL)
+        SET(CURLOPT_PROXY, options->proxy);
+    return CURLE_OK;
+}
+
+static CURLcode set_agent(CURL *easy, const char *user_agent)
+{
+    char agent[256];
+
+    snprintf(agent, sizeof agent, "%s%sfilescom-lua/" FILESCOM_VERSION,
+             user_agent ? user_agent : "", user_agent ? " " : "");
+    SET(CURLOPT_USERAGENT, agent);
+    return CURLE_OK;
+}
+
+static CURLcode set_options(filescom_client *client, CURL *easy)
+{
+    CURLcode code;
+
+    SET(CURLOPT_SHARE, client->engine->share);
+    SET(CURLOPT_CONNECTTIMEOUT_MS, client->options.connect_timeout_ms);
+    SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)client->options.max_response_size);
+    if ((code = set_protocol(easy)) || (code = set_tls(easy, &client->options)) ||
+        (code = set_agent(easy, client->options.user_agent)))
+        return code;
+    return fc_driver_prepare(client->engine->driver, easy);
+}
+
+CURL *fc_client_take_handle(filescom_client *client)
+{
+    CURL *easy;
+
+    if (client->generation != client->engine->generation) {
+        drop_idle_handles(client);
+        client->generation = client->engine->generation;
+    }
+    if (client->idle_count > 0)
+        return client->idle[--client->idle_count];
+    easy = curl_easy_init();
+    if (easy != NULL && set_options(client, easy) != CURLE_OK) {
+        curl_easy_cleanup(easy);
+        easy = NULL;
+    }
+    return easy;
+}
+
+void fc_client_give_handle(filescom_client *client, CURL *easy)
+{
+    if (client->idle_count < IDLE_HANDLES)
+        client->idle[client->idle_count++] = easy;
+    else
+        curl_easy_cleanup(easy);
+}
+
+/* ---- header lines --------------------------------------------------------------------------- */
+
+/* A request's header lines under construction. */
+typedef struct lines {
+    fc_buffer text;
+    size_t count;
+} lines;
+
+static fc_append add_line(lines *to, filescom_bytes name, filescom_bytes value)
+{
+    fc_append result;
+
+    /* libcurl sends a header without a value where the line says so by a semicolon. */
+    const char *separator = value.size ? ": " : ";";
+
+    if ((result = fc_buffer_append(&to->text, name.data, name.size)) ||
+        (result = fc_buffer_append(&to->text, separator, strlen(separator))) ||
+        (result = fc_buffer_append(&to->text, value.data, value.size)) ||
+        (result = fc_buffer_append(&to->text, "", 1)))
+        return result;
+    to->count++;
+    return FC_APPENDED;
+}
+
+static filescom_bytes text_bytes(const char *text)
+{
+    return (filescom_bytes){text, text ? strlen(text) : 0};
+}
+
+static fc_append add_text_line(lines *to, const char *name, const char *value)
+{
+    return value ? add_line(to, text_bytes(name), text_bytes(value)) : FC_APPENDED;
+}
+
+static bool is_named(filescom_bytes name, const char *text)
+{
+    return strlen(text) == name.size && strncasecmp(text, name.data, name.size) == 0;
+}
+
+static bool has_header(const filescom_request *request, const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < request->header_count; i++)
+        if (is_named(request->headers[i].name, name))
+            return true;
+    return false;
+}
+
+/* A header that the request itself names takes the place of the client's. */
+static fc_append add_default_line(lines *to, const filescom_request *request, const char *name,
+                                  const char *value)
+{
+    return has_header(request, name) ? FC_APPENDED : add_text_line(to, name, value);
+}
+
+/* "Expect:" keeps libcurl from asking first, and waiting a second for the leave, with large bodies.
+ */
+static fc_append add_common_lines(lines *to, const filescom_options *options,
+                                  const filescom_request *request)
+{
+    static const char no_expect[] = "Expect:";
+    fc_append result;
+
+    if ((result = add_default_line(to, request, "Accept", "application/json")) ||
+        (result = fc_buffer_append(&to->text, no_expect, sizeof no_expect)))
+        return result;
+    to->count++;
+    if ((result = add_default_line(to, request, "Accept-Language", options->language)))
+        return result;
+    return add_default_line(to, request, "X-Files-Workspace-Id", options->workspace_id);
+}
+
+static filescom_code begin(filescom_client *client, fc_exchange_plan *plan, lines *headers,
+                           fc_buffer *body, fc_append built, filescom_exchange **exchange,
+                           char *message)
+{
+    filescom_code code = FILESCOM_NO_MEMORY;
+
+    plan->header_lines = &headers->text;
+    plan->header_count = headers->count;
+    plan->body = body;
+    plan->retries = client->options.retries;
+    plan->max_response_size = client->options.max_response_size;
+    if (plan->timeout_ms == 0)
+        plan->timeout_ms = client->options.timeout_ms;
+    if (built == FC_APPENDED)
+        code = fc_exchange_begin(client, plan, exchange, message);
+    else if (built == FC_APPEND_FULL)
+        code = fc_fail(message, FILESCOM_BAD_ARGUMENT, "the request's headers are too large");
+    else
+        fc_fail_no_memory(message);
+    fc_buffer_free(&headers->text);
+    if (body != NULL)
+        fc_buffer_free(body);
+    return code;
+}
+
+static filescom_code choose_base_url(const filescom_client *client, const char *base_url,
+                                     char chosen[FC_BASE_URL_SIZE], char *message)
+{
+    if (base_url != NULL && strcmp(base_url, client->base_url) != 0)
+        return filescom_base_url(base_url, chosen, FC_BASE_URL_SIZE, message);
+    memcpy(chosen, client->base_url, strlen(client->base_url) + 1);
+    return FILESCOM_OK;
+}
+
+/* ---- the calls ------------------------------------------------------------------------------ */
+
+static fc_append add_form_line(lines *headers, const char *boundary)
+{
+    char type[FC_BOUNDARY_SIZE + 40];
+
+    snprintf(type, sizeof type, "multipart/form-data; boundary=%s", boundary);
+    return add_text_line(headers, "Content-Type", type);
+}
+
+filescom_code filescom_login(filescom_client *client, const char *base_url,
+                             const filescom_credentials *credentials, filescom_exchange **exchange,
+                             char *message)
+{
+    const fc_field fields[] = {
+        {{"username", 8}, credentials->username},
+        {{"password", 8}, credentials->password},
+        {{"otp", 3}, credentials->otp},
+        {{"partial_session_id", 18}, credentials->partial_session_id},
+    };
+    const filescom_request no_request = {0};
+    char boundary[FC_BOUNDARY_SIZE];
+    char base[FC_BASE_URL_SIZE];
+    fc_exchange_plan plan = {.base_url = base, .method = "POST", .path = {SESSIONS_PATH, 9}};
+    fc_buffer body = {.limit = MAX_BODY_SIZE};
+    lines headers = {.text = {.limit = MAX_HEADERS_SIZE}};
+    filescom_code code = choose_base_url(client, base_url, base, message);
+    fc_append built;
+
+    if (code != FILESCOM_OK)
+        return code;
+    if (!(built = fc_multipart_build(&body, fields, sizeof fields / sizeof *fields, boundary)) &&
+        !(built = add_common_lines(&headers, &client->options, &no_request)))
+        built = add_form_line(&headers, boundary);
+    return begin(client, &plan, &headers, &body, built, exchange, message);
+}
+
+bool filescom_is_session_id(filescom_bytes id)
+{
+    size_t i;
+
+    for (i = 0; i < id.size; i++)
+        if (id.data[i] <= ' ' || id.data[i] > '~')
+            return false;
+    return id.size > 0;
+}
+
+filescom_code filescom_logout(filescom_client *client, const char *base_url,
+                              filescom_bytes session_id, filescom_exchange **exchange,
+                              char *message)
+{
+    filescom_request request = {.base_url = base_url,
+                                .method = "DELETE",
+                                .path = {SESSIONS_PATH, 9},
+                                .session_id = session_id};
+
+    if (session_id.data == NULL)
+        return fc_fail(message, FILESCOM_BAD_ARGUMENT, "a logout needs a session id");
+    return filescom_call(client, &request, exchange, message);
+}
+
+static bool is_method(const char *method)
+{
+    size_t size = strlen(method);
+    size_t i;
+
+    for (i = 0; i < size; i++)
+        if (method[i] < 'A' || method[i] > 'Z')
+            return false;
+    return size > 0 && size < FC_METHOD_SIZE;
+}
+
+/* Bytes that may stand in a request's target; a fragment is never sent. */
+static bool is_path(filescom_bytes path)
+{
+    size_t i;
+
+    for (i = 0; i < path.size; i++)
+        if (path.data[i] <= ' ' || path.data[i] > '~' || path.data[i] == '#')
+            return false;
+    return path.size > 0 && path.data[0] == '/';
+}
+
+static bool is_header_name(filescom_bytes name)
+{
+    size_t i;
+
+    for (i = 0; i < name.size; i++)
+        if (name.data[i] <= ' ' || name.data[i] > '~' ||
+            strchr("\"(),/:;<=>?@[\\]{}", name.data[i]))
+            return false;
+    return name.size > 0;
+}
+
+/* Headers that this library writes itself: another value could break framing or send a wrong id. */
+static bool is_reserved(filescom_bytes name)
+{
+    static const char *const reserved[] = {SESSION_HEADER,   "X-FilesAPI-Key",    "Host",
+                                           "Content-Length", "Transfer-Encoding", "Connection",
+                                           "Expect"};
+    size_t i;
+
+    for (i = 0; i < sizeof reserved / sizeof *reserved; i++)
+        if (is_named(name, reserved[i]))
+            return true;
+    return false;
+}
+
+static filescom_code check_header(const filescom_header *header, char *message)
+{
+    if (!is_header_name(header->name))
+        return fc_fail(message, FILESCOM_BAD_ARGUMENT, "a header's name is not valid");
+    if (is_reserved(header->name))
+        return fc_fail(message, FILESCOM_BAD_ARGUMENT, "the header %.*s is the library's to set",
+                       (int)header->name.size, header->name.data);
+    if (!is_header_value(header->value))
+        return fc_fail(message, FILESCOM_BAD_ARGUMENT,
+                       "the value of the header %.*s holds a control character",
+                       (int)header->name.size, header->name.data);
+    return FILESCOM_OK;
+}
+
+static filescom_code check_request(const filescom_request *request, char *message)
+{
+    filescom_code code = FILESCOM_OK;
+    size_t i;
+
+    if (!is_method(request->method))
+        return fc_fail(message, FILESCOM_BAD_ARGUMENT, "method must be letters such as GET");
+    if (!is_path(request->path))
+        return fc_fail(message, FILESCOM_BAD_ARGUMENT,
+                       "path must begin with '/' and hold no blanks, control or non-ASCII bytes");
+    if (request->session_id.data != NULL && !filescom_is_session_id(request->session_id))
+        return fc_fail(message, FILESCOM_BAD_ARGUMENT,
+                       "a session id must be a non-empty string of visible ASCII");
+    for (i = 0; i < request->header_count && code == FILESCOM_OK; i++)
+        code = check_header(&request->headers[i], message);
+    return code;
+}
+
+static fc_append add_request_lines(lines *to, const filescom_client *client,
+                                   const filescom_request *request)
+{
+    fc_append result = add_common_lines(to, &client->options, request);
+    size_t i;
+
+    if (result == FC_APPENDED && request->session_id.data != NULL)
+        result = add_line(to, text_bytes(SESSION_HEADER), request->session_id);
+    for (i = 0; i < request->header_count && result == FC_APPENDED; i++)
+        result = add_line(to, request->headers[i].name, request->headers[i].value);
+    return result;
+}
+
+filescom_code filescom_call(filescom_client *client, const filescom_request *request,
+                            filescom_exchange **exchange, char *message)
+{
+    char base[FC_BASE_URL_SIZE];
+    fc_exchange_plan plan = {.base_url = base,
+                             .method = request->method,
+                             .path = request->path,
+                             .timeout_ms = request->timeout_ms};
+    fc_buffer body = {.limit = MAX_BODY_SIZE};
+    lines headers = {.text = {.limit = MAX_HEADERS_SIZE}};
+    filescom_code code = choose_base_url(client, request->base_url, base, message);
+    fc_append built;
+
+    if (code != FILESCOM_OK || (code = check_request(request, message)) != FILESCOM_OK)
+        return code;
+    built = add_request_lines(&headers, client, request);
+    if (built == FC_APPENDED && request->body.data != NULL)
+        built = fc_buffer_append(&body, request->body.data, request->body.size);
+    return begin(client, &plan, &headers, request->body.data ? &body : NULL, built, exchange,
+                 message);
+}

@@ -1,0 +1,319 @@
+/*
+ * driver_epoll.c - see driver.h: curl_multi_socket_action on an epoll set with a timerfd inside.
+ *
+ * Sockets stay in the set from one transfer to the next, so that a kept connection costs no system
+ * call to watch. A socket that wakes us while libcurl does not watch it (its peer closed an idle
+ * connection) is taken out then. The timer is armed only once somebody has asked for the
+ * descriptor: a blocking wait gives its time limit to epoll_wait.
+ */
+#define _GNU_SOURCE
+#include "driver.h"
+
+#if FC_HAVE_EPOLL
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#define EVENTS_AT_ONCE 64
+#define FIRST_SOCKETS 32
+
+typedef struct socket_state {
+    uint8_t registered; /* the events that the epoll set holds for it, as CURL_POLL_ bits */
+    uint8_t wanted;     /* those that libcurl wants */
+    bool ours;          /* opened by fc_driver_open_socket: its closing is told to us */
+} socket_state;
+
+struct fc_driver {
+    CURLM *multi;
+    int epoll;
+    int timer;             /* a timerfd in the set, -1 until the descriptor was asked for */
+    bool stepping;         /* inside fc_driver_step, which arms the timer once, at its end */
+    int64_t curl_due;      /* when libcurl wants to be called, FC_NEVER: not */
+    int64_t alarm;         /* see fc_driver_set_alarm */
+    int64_t armed;         /* what the timerfd is set to */
+    socket_state *sockets; /* by descriptor */
+    size_t socket_count;
+};
+
+/* ---- time ----------------------------------------------------------------------------------- */
+
+static int64_t next_due(const fc_driver *driver)
+{
+    return driver->curl_due < driver->alarm ? driver->curl_due : driver->alarm;
+}
+
+static void arm_timer(fc_driver *driver)
+{
+    struct itimerspec setting = {{0, 0}, {0, 0}};
+    int64_t due = next_due(driver);
+
+    if (driver->timer < 0 || driver->stepping || due == driver->armed)
+        return;
+    if (due != FC_NEVER) {
+        setting.it_value.tv_sec = due / 1000;
+        setting.it_value.tv_nsec = due % 1000 * 1000000 + 1; /* all zero would disarm it */
+    }
+    timerfd_settime(driver->timer, TFD_TIMER_ABSTIME, &setting, NULL);
+    driver->armed = due;
+}
+
+/* CURLMOPT_TIMERFUNCTION. */
+static int timer_changed(CURLM *multi, long timeout_ms, void *data)
+{
+    fc_driver *driver = data;
+
+    (void)multi;
+    driver->curl_due = timeout_ms < 0 ? FC_NEVER : fc_now_ms() + timeout_ms;
+    arm_timer(driver);
+    return 0;
+}
+
+void fc_driver_set_alarm(fc_driver *driver, int64_t due_ms)
+{
+    driver->alarm = due_ms;
+    arm_timer(driver);
+}
+
+/* The timer stays readable, and so the set, until it is read. */
+static void quiet_timer(fc_driver *driver)
+{
+    uint64_t expirations;
+
+    while (read(driver->timer, &expirations, sizeof expirations) < 0 && errno == EINTR) {
+    }
+    driver->armed = FC_NEVER;
+}
+
+/* ---- sockets -------------------------------------------------------------------------------- */
+
+static socket_state *state_of(fc_driver *driver, curl_socket_t socket)
+{
+    size_t count = driver->socket_count ? driver->socket_count : FIRST_SOCKETS;
+    socket_state *grown;
+
+    if ((size_t)socket < driver->socket_count)
+        return &driver->sockets[socket];
+    while (count <= (size_t)socket)
+        count *= 2;
+    grown = realloc(driver->sockets, count * sizeof *grown);
+    if (grown == NULL)
+        return NULL;
+    memset(grown + driver->socket_count, 0, (count - driver->socket_count) * sizeof *grown);
+    driver->sockets = grown;
+    driver->socket_count = count;
+    return &grown[socket];
+}
+
+static void unregister(fc_driver *driver, curl_socket_t socket, socket_state *state)
+{
+    if (state->registered)
+        epoll_ctl(driver->epoll, EPOLL_CTL_DEL, socket, NULL);
+    state->registered = 0;
+}
+
+static int watch(fc_driver *driver, curl_socket_t socket, socket_state *state)
+{
+    struct epoll_event event = {0};
+    int operation = state->registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+
+    if (state->registered == state->wanted)
+        return 0;
+    event.events = (state->wanted & CURL_POLL_IN ? (uint32_t)EPOLLIN : 0) |
+                   (state->wanted & CURL_POLL_OUT ? (uint32_t)EPOLLOUT : 0);
+    event.data.fd = socket;
+    if (epoll_ctl(driver->epoll, operation, socket, &event) != 0)
+        return -1;
+    state->registered = state->wanted;
+    return 0;
+}
+
+/* CURLMOPT_SOCKETFUNCTION; -1 makes libcurl fail the transfer. */
+static int socket_changed(CURL *easy, curl_socket_t socket, int what, void *data, void *unused)
+{
+    fc_driver *driver = data;
+    socket_state *state = state_of(driver, socket);
+
+    (void)easy;
+    (void)unused;
+    if (state == NULL)
+        return what == CURL_POLL_REMOVE ? 0 : -1;
+    state->wanted = what == CURL_POLL_REMOVE ? 0 : (uint8_t)what;
+    if (state->wanted)
+        return watch(driver, socket, state);
+    /* libcurl closes descriptors of its own, such as the resolver's, without telling us. */
+    if (!state->ours)
+        unregister(driver, socket, state);
+    return 0;
+}
+
+curl_socket_t fc_driver_open_socket(fc_driver *driver, const struct curl_sockaddr *address)
+{
+    curl_socket_t opened =
+        socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    socket_state *state;
+
+    if (opened < 0)
+        return CURL_SOCKET_BAD;
+    state = state_of(driver, opened);
+    if (state == NULL) {
+        close(opened);
+        return CURL_SOCKET_BAD;
+    }
+    *state = (socket_state){.ours = true};
+    return opened;
+}
+
+/* CURLOPT_CLOSESOCKETFUNCTION: closing takes a descriptor out of the epoll set. */
+static int socket_closed(void *data, curl_socket_t socket)
+{
+    fc_driver *driver = data;
+
+    if ((size_t)socket < driver->socket_count)
+        driver->sockets[socket] = (socket_state){0};
+    return close(socket);
+}
+
+CURLcode fc_driver_prepare(fc_driver *driver, CURL *easy)
+{
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, socket_closed);
+
+    return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, driver) : code;
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+static bool attach(fc_driver *driver)
+{
+    return curl_multi_setopt(driver->multi, CURLMOPT_SOCKETFUNCTION, socket_changed) == CURLM_OK &&
+           curl_multi_setopt(driver->multi, CURLMOPT_SOCKETDATA, driver) == CURLM_OK &&
+           curl_multi_setopt(driver->multi, CURLMOPT_TIMERFUNCTION, timer_changed) == CURLM_OK &&
+           curl_multi_setopt(driver->multi, CURLMOPT_TIMERDATA, driver) == CURLM_OK;
+}
+
+fc_driver *fc_driver_new(CURLM *multi)
+{
+    fc_driver *driver = calloc(1, sizeof *driver);
+
+    if (driver == NULL)
+        return NULL;
+    driver->multi = multi;
+    driver->timer = -1;
+    driver->curl_due = driver->alarm = driver->armed = FC_NEVER;
+    driver->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (driver->epoll < 0 || !attach(driver)) {
+        fc_driver_free(driver);
+        return NULL;
+    }
+    return driver;
+}
+
+void fc_driver_free(fc_driver *driver)
+{
+    if (driver->timer >= 0)
+        close(driver->timer);
+    if (driver->epoll >= 0)
+        close(driver->epoll);
+    free(driver->sockets);
+    free(driver);
+}
+
+void fc_driver_abandon(fc_driver *driver)
+{
+    size_t socket;
+
+    for (socket = 0; socket < driver->socket_count; socket++)
+        if (driver->sockets[socket].ours)
+            close((int)socket);
+    fc_driver_free(driver);
+}
+
+/* ---- waiting -------------------------------------------------------------------------------- */
+
+static bool add_timer(fc_driver *driver)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    driver->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (driver->timer < 0)
+        return false;
+    event.data.fd = driver->timer;
+    if (epoll_ctl(driver->epoll, EPOLL_CTL_ADD, driver->timer, &event) != 0) {
+        close(driver->timer);
+        driver->timer = -1;
+        return false;
+    }
+    arm_timer(driver);
+    return true;
+}
+
+int fc_driver_descriptor(fc_driver *driver)
+{
+    if (driver->timer < 0 && !add_timer(driver))
+        return -1;
+    return driver->epoll;
+}
+
+static int wait_limit(const fc_driver *driver, int64_t timeout_ms)
+{
+    int64_t due = next_due(driver);
+    int64_t limit = timeout_ms < 0 ? INT_MAX : timeout_ms;
+
+    if (limit > 0 && due != FC_NEVER) {
+        int64_t until_due = due - fc_now_ms();
+        limit = until_due < 0 ? 0 : until_due < limit ? until_due : limit;
+    }
+    if (limit < INT_MAX)
+        return (int)limit;
+    return timeout_ms < 0 && due == FC_NEVER ? -1 : INT_MAX;
+}
+
+static void run_due_timers(fc_driver *driver)
+{
+    int running;
+
+    if (driver->curl_due == FC_NEVER || driver->curl_due > fc_now_ms())
+        return;
+    driver->curl_due = FC_NEVER;
+    curl_multi_socket_action(driver->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+}
+
+static void handle_event(fc_driver *driver, const struct epoll_event *event)
+{
+    int socket = event->data.fd;
+    int action = (event->events & EPOLLIN ? CURL_CSELECT_IN : 0) |
+                 (event->events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
+                 (event->events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0);
+    int running;
+
+    if (socket == driver->timer)
+        quiet_timer(driver);
+    else if (driver->sockets[socket].wanted)
+        curl_multi_socket_action(driver->multi, socket, action, &running);
+    else
+        unregister(driver, socket, &driver->sockets[socket]);
+}
+
+bool fc_driver_step(fc_driver *driver, int64_t timeout_ms)
+{
+    struct epoll_event events[EVENTS_AT_ONCE];
+    int count;
+    int i;
+
+    driver->stepping = true;
+    run_due_timers(driver);
+    count = epoll_wait(driver->epoll, events, EVENTS_AT_ONCE, wait_limit(driver, timeout_ms));
+    for (i = 0; i < count; i++)
+        handle_event(driver, &events[i]);
+    run_due_timers(driver);
+    driver->stepping = false;
+    arm_timer(driver);
+    return count >= 0 || errno != EINTR;
+}
+
+#endif

@@ -1,0 +1,242 @@
+/* engine.c - see engine.h: one multi handle, and the lists of what is in flight on it. */
+#define _GNU_SOURCE
+#include "engine.h"
+#include "exchange.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Connections kept open for later exchanges, all hosts together. */
+#define IDLE_CONNECTIONS 256
+
+/* ---- lists ---------------------------------------------------------------------------------- */
+
+static void list_init(fc_link *list)
+{
+    list->previous = list->next = list;
+}
+
+static bool list_is_empty(const fc_link *list)
+{
+    return list->next == list;
+}
+
+void fc_link_append(fc_link *list, fc_link *link)
+{
+    link->previous = list->previous;
+    link->next = list;
+    list->previous->next = link;
+    list->previous = link;
+}
+
+void fc_link_remove(fc_link *link)
+{
+    if (link->next == NULL)
+        return;
+    link->previous->next = link->next;
+    link->next->previous = link->previous;
+    link->previous = link->next = NULL;
+}
+
+static filescom_exchange *exchange_of(fc_link *link)
+{
+    return (filescom_exchange *)(void *)link; /* link is its first member */
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+static pthread_once_t libcurl_once = PTHREAD_ONCE_INIT;
+static CURLcode libcurl_ready;
+
+static void start_libcurl(void)
+{
+    libcurl_ready = curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+static bool open_share(filescom_engine *engine)
+{
+    engine->share = curl_share_init();
+    return engine->share != NULL && curl_share_setopt(engine->share, CURLSHOPT_SHARE,
+                                                      CURL_LOCK_DATA_SSL_SESSION) == CURLSHE_OK;
+}
+
+static bool open_multi(filescom_engine *engine)
+{
+    engine->multi = curl_multi_init();
+    if (engine->multi == NULL ||
+        curl_multi_setopt(engine->multi, CURLMOPT_MAXCONNECTS, (long)IDLE_CONNECTIONS) != CURLM_OK)
+        return false;
+    engine->driver = fc_driver_new(engine->multi);
+    return engine->driver != NULL;
+}
+
+/* libcurl may call the driver while it closes its connections, so the driver goes last. */
+static void close_parts(filescom_engine *engine)
+{
+    if (engine->multi != NULL)
+        curl_multi_cleanup(engine->multi);
+    if (engine->share != NULL)
+        curl_share_cleanup(engine->share);
+    if (engine->driver != NULL)
+        fc_driver_free(engine->driver);
+    engine->multi = NULL;
+    engine->share = NULL;
+    engine->driver = NULL;
+}
+
+static bool open_parts(filescom_engine *engine)
+{
+    engine->process = (long)getpid();
+    if (open_share(engine) && open_multi(engine))
+        return true;
+    close_parts(engine);
+    return false;
+}
+
+filescom_engine *filescom_engine_new(void)
+{
+    filescom_engine *engine;
+
+    pthread_once(&libcurl_once, start_libcurl);
+    engine = libcurl_ready == CURLE_OK ? calloc(1, sizeof *engine) : NULL;
+    if (engine == NULL)
+        return NULL;
+    engine->references = 1;
+    list_init(&engine->active);
+    list_init(&engine->pausing);
+    list_init(&engine->ended);
+    if (!open_parts(engine)) {
+        free(engine);
+        return NULL;
+    }
+    return engine;
+}
+
+void fc_engine_retain(filescom_engine *engine)
+{
+    engine->references++;
+}
+
+/* What a child shares with its parent is left alone: libcurl would say goodbye on its sockets. */
+static void abandon_parts(filescom_engine *engine)
+{
+    if (engine->driver != NULL)
+        fc_driver_abandon(engine->driver);
+    engine->multi = NULL;
+    engine->share = NULL;
+    engine->driver = NULL;
+}
+
+void filescom_engine_release(filescom_engine *engine)
+{
+    if (engine == NULL || --engine->references > 0)
+        return;
+    if (engine->process == (long)getpid())
+        close_parts(engine);
+    else
+        abandon_parts(engine);
+    free(engine);
+}
+
+/* ---- forks ---------------------------------------------------------------------------------- */
+
+static void abandon_list(fc_link *list)
+{
+    while (!list_is_empty(list))
+        fc_exchange_abandon(exchange_of(list->next));
+}
+
+bool fc_engine_enter(filescom_engine *engine)
+{
+    if (engine->process != (long)getpid()) {
+        abandon_parts(engine);
+        engine->generation++;
+        abandon_list(&engine->active);
+        abandon_list(&engine->pausing);
+        engine->process = (long)getpid();
+    }
+    return engine->multi != NULL || open_parts(engine);
+}
+
+/* ---- work ----------------------------------------------------------------------------------- */
+
+static void collect_attempts(filescom_engine *engine)
+{
+    CURLMsg *message;
+    int left;
+
+    while ((message = curl_multi_info_read(engine->multi, &left)) != NULL) {
+        filescom_exchange *exchange = NULL;
+        CURLcode result = message->data.result; /* gone once the handle leaves the multi handle */
+
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &exchange);
+        fc_exchange_attempt_ended(exchange, result);
+    }
+}
+
+void fc_engine_schedule(filescom_engine *engine)
+{
+    int64_t due = FC_NEVER;
+    fc_link *link;
+
+    for (link = engine->pausing.next; link != &engine->pausing; link = link->next)
+        if (exchange_of(link)->resume_ms < due)
+            due = exchange_of(link)->resume_ms;
+    fc_driver_set_alarm(engine->driver, due);
+}
+
+static void resume_due(filescom_engine *engine)
+{
+    int64_t now;
+    fc_link *link = engine->pausing.next;
+
+    if (list_is_empty(&engine->pausing))
+        return;
+    now = fc_now_ms();
+    while (link != &engine->pausing) {
+        fc_link *next = link->next;
+
+        if (exchange_of(link)->resume_ms <= now)
+            fc_exchange_resume(exchange_of(link));
+        link = next;
+    }
+    fc_engine_schedule(engine);
+}
+
+bool fc_engine_advance(filescom_engine *engine, int64_t timeout_ms)
+{
+    bool unsignalled = fc_driver_step(engine->driver, timeout_ms);
+
+    collect_attempts(engine);
+    resume_due(engine);
+    return unsignalled;
+}
+
+void filescom_engine_step(filescom_engine *engine)
+{
+    if (fc_engine_enter(engine))
+        fc_engine_advance(engine, 0);
+}
+
+int filescom_engine_descriptor(filescom_engine *engine)
+{
+    return fc_engine_enter(engine) ? fc_driver_descriptor(engine->driver) : -1;
+}
+
+filescom_exchange *filescom_engine_next_ended(filescom_engine *engine)
+{
+    fc_link *link = engine->ended.next;
+
+    if (list_is_empty(&engine->ended))
+        return NULL;
+    fc_link_remove(link);
+    return exchange_of(link);
+}
+
+size_t filescom_engine_in_flight(const filescom_engine *engine)
+{
+    return engine->in_flight;
+}

@@ -1,0 +1,50 @@
+/*
+ * engine.h - what exchanges and clients need of an engine beyond filescom.h.
+ *
+ * Depends on driver.h.
+ */
+#ifndef FILESCOM_ENGINE_H
+#define FILESCOM_ENGINE_H
+
+#include "driver.h"
+
+#pragma GCC visibility push(hidden)
+
+/* One place in a list that its owner is in or not. */
+typedef struct fc_link {
+    struct fc_link *previous, *next; /* both NULL: in no list */
+} fc_link;
+
+void fc_link_append(fc_link *list, fc_link *link);
+void fc_link_remove(fc_link *link); /* harmless where it is in no list */
+
+struct filescom_engine {
+    size_t references;
+    long process;        /* whose it is: its process id */
+    unsigned generation; /* counts the forks: handles of another are no use here */
+    CURLM *multi;
+    CURLSH *share; /* the TLS sessions of all handles */
+    fc_driver *driver;
+    size_t in_flight;
+    fc_link active;  /* exchanges whose attempt libcurl holds */
+    fc_link pausing; /* exchanges between two attempts */
+    fc_link ended;   /* exchanges that nobody has taken note of */
+};
+
+/*
+ * To be called before anything else is done with an engine: after a fork it is made afresh.
+ * False where memory or descriptors ran out.
+ */
+bool fc_engine_enter(filescom_engine *engine) FILESCOM_MUST_USE;
+
+void fc_engine_retain(filescom_engine *engine);
+
+/* Sets the alarm to the earliest of the pauses. */
+void fc_engine_schedule(filescom_engine *engine);
+
+/* Waits and works; as fc_driver_step. */
+bool fc_engine_advance(filescom_engine *engine, int64_t timeout_ms);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,616 @@
+/* exchange.c - see exchange.h: attempts, libcurl's callbacks, and what became of it all. */
+#define _GNU_SOURCE
+#include "exchange.h"
+#include "client.h"
+#include "headers.h"
+#include "message.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* An answer's header block; libcurl bounds a line, nothing bounds their number. */
+#define MAX_HEAD_SIZE (256 * 1024)
+#define MAX_URL_SIZE (64 * 1024)
+
+#define FIRST_PAUSE_MS 100
+#define LONGEST_PAUSE_MS 2000
+
+/* ---- libcurl's callbacks: nothing here may call out --------------------------------------- */
+
+/* CURLOPT_WRITEFUNCTION. */
+static size_t receive_content(char *data, size_t unit, size_t count, void *userdata)
+{
+    filescom_exchange *exchange = userdata;
+    fc_append result = fc_buffer_append(&exchange->content, data, unit * count);
+
+    exchange->too_large |= result == FC_APPEND_FULL;
+    exchange->no_memory |= result == FC_APPEND_NO_MEMORY;
+    return result == FC_APPENDED ? unit * count : 0;
+}
+
+static bool begins_answer(const char *line, size_t size)
+{
+    return size > 5 && memcmp(line, "HTTP/", 5) == 0;
+}
+
+/* CURLOPT_HEADERFUNCTION: called for every line; only the last answer's are kept (not 1xx's). */
+static size_t receive_head(char *line, size_t unit, size_t count, void *userdata)
+{
+    filescom_exchange *exchange = userdata;
+    fc_append result;
+
+    if (begins_answer(line, unit * count))
+        fc_buffer_clear(&exchange->head);
+    result = fc_buffer_append(&exchange->head, line, unit * count);
+    exchange->too_large |= result == FC_APPEND_FULL;
+    exchange->no_memory |= result == FC_APPEND_NO_MEMORY;
+    return result == FC_APPENDED ? unit * count : 0;
+}
+
+/*
+ * CURLOPT_OPENSOCKETFUNCTION: plain http reaches this machine alone, whatever a name resolves to
+ * and whatever a proxy setting says.
+ */
+static curl_socket_t open_socket(void *userdata, curlsocktype purpose,
+                                 struct curl_sockaddr *address)
+{
+    filescom_exchange *exchange = userdata;
+
+    (void)purpose;
+    if (fc_base_url_is_plain(exchange->base_url) && !fc_is_loopback_address(&address->addr))
+        return CURL_SOCKET_BAD;
+    return fc_driver_open_socket(exchange->engine->driver, address);
+}
+
+#if LIBCURL_VERSION_NUM >= 0x075000
+static long bytes_sent(const filescom_exchange *exchange)
+{
+    long sent = 0;
+
+    curl_easy_getinfo(exchange->easy, CURLINFO_REQUEST_SIZE, &sent);
+    return sent;
+}
+
+/*
+ * CURLOPT_PREREQFUNCTION: called each time a request is about to be sent. Where a kept connection
+ * breaks before an answer came libcurl sends the request again by itself; a login that may have
+ * been counted must not be.
+ */
+static int before_request(void *userdata, char *remote_ip, char *local_ip, int remote_port,
+                          int local_port)
+{
+    filescom_exchange *exchange = userdata;
+
+    (void)remote_ip, (void)local_ip, (void)remote_port, (void)local_port;
+    if (!exchange->may_have_begun) {
+        exchange->may_have_begun = true;
+        exchange->bytes_before = bytes_sent(exchange);
+        return CURL_PREREQFUNC_OK;
+    }
+    exchange->would_send_twice = bytes_sent(exchange) > exchange->bytes_before;
+    return exchange->would_send_twice ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+#endif
+
+/* ---- an attempt ----------------------------------------------------------------------------- */
+
+#define SET(option, value)                                                                         \
+    do {                                                                                           \
+        CURLcode code_ = curl_easy_setopt(easy, option, value);                                    \
+        if (code_ != CURLE_OK)                                                                     \
+            return code_;                                                                          \
+    } while (0)
+
+static CURLcode set_method(const filescom_exchange *exchange, CURL *easy)
+{
+    if (exchange->has_body) {
+        SET(CURLOPT_POST, 1L);
+        SET(CURLOPT_POSTFIELDS, exchange->body.size ? exchange->body.data : "");
+        SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)exchange->body.size);
+        SET(CURLOPT_CUSTOMREQUEST, strcmp(exchange->method, "POST") ? exchange->method : NULL);
+    } else if (strcmp(exchange->method, "HEAD") == 0) {
+        SET(CURLOPT_NOBODY, 1L);
+        SET(CURLOPT_CUSTOMREQUEST, NULL);
+    } else {
+        SET(CURLOPT_HTTPGET, 1L);
+        SET(CURLOPT_CUSTOMREQUEST, strcmp(exchange->method, "GET") ? exchange->method : NULL);
+    }
+    return CURLE_OK;
+}
+
+static CURLcode set_callbacks(filescom_exchange *exchange, CURL *easy)
+{
+    SET(CURLOPT_PRIVATE, exchange);
+    SET(CURLOPT_WRITEFUNCTION, receive_content);
+    SET(CURLOPT_WRITEDATA, exchange);
+    SET(CURLOPT_HEADERFUNCTION, receive_head);
+    SET(CURLOPT_HEADERDATA, exchange);
+    SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    SET(CURLOPT_OPENSOCKETDATA, exchange);
+    SET(CURLOPT_ERRORBUFFER, exchange->curl_message);
+#if LIBCURL_VERSION_NUM >= 0x075000
+    SET(CURLOPT_PREREQFUNCTION, before_request);
+    SET(CURLOPT_PREREQDATA, exchange);
+#else
+    SET(CURLOPT_FRESH_CONNECT, 1L); /* without the callback above: no kept connection, no repeat */
+#endif
+    return CURLE_OK;
+}
+
+static long milliseconds_left(const filescom_exchange *exchange)
+{
+    int64_t left = exchange->deadline_ms - fc_now_ms();
+
+    return left > 0 ? (long)left : 1; /* 0 would mean no limit */
+}
+
+static CURLcode set_attempt(filescom_exchange *exchange, CURL *easy)
+{
+    CURLcode code;
+
+    SET(CURLOPT_URL, exchange->url.data);
+    SET(CURLOPT_HTTPHEADER, exchange->headers);
+    SET(CURLOPT_TIMEOUT_MS, milliseconds_left(exchange));
+    if (!fc_client_has_proxy(exchange->client))
+        SET(CURLOPT_NOPROXY, fc_base_url_is_plain(exchange->base_url) ? "*" : NULL);
+    code = set_method(exchange, easy);
+    return code == CURLE_OK ? set_callbacks(exchange, easy) : code;
+}
+
+/* Takes what belongs to the exchange out of a handle that may be used by another. */
+static void unset_attempt(CURL *easy)
+{
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, NULL);
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, NULL);
+}
+
+/* False where memory ran out. */
+static bool start_attempt(filescom_exchange *exchange)
+{
+    CURL *easy = fc_client_take_handle(exchange->client);
+
+    if (easy == NULL)
+        return false;
+    exchange->attempts++;
+    exchange->may_have_begun = false;
+    exchange->curl_message[0] = '\0';
+    if (set_attempt(exchange, easy) != CURLE_OK ||
+        curl_multi_add_handle(exchange->engine->multi, easy) != CURLM_OK) {
+        curl_easy_cleanup(easy);
+        return false;
+    }
+    exchange->easy = easy;
+    fc_link_append(&exchange->engine->active, &exchange->link);
+    return true;
+}
+
+/* A handle whose transfer was cut short is not used again. */
+static void leave_libcurl(filescom_exchange *exchange, bool whole)
+{
+    CURL *easy = exchange->easy;
+
+    if (easy == NULL)
+        return;
+    curl_multi_remove_handle(exchange->engine->multi, easy);
+    exchange->easy = NULL;
+    unset_attempt(easy);
+    if (whole)
+        fc_client_give_handle(exchange->client, easy);
+    else
+        curl_easy_cleanup(easy);
+}
+
+/* ---- the end -------------------------------------------------------------------------------- */
+
+static void wipe_request(filescom_exchange *exchange)
+{
+    fc_buffer_free(&exchange->header_lines);
+    fc_buffer_free(&exchange->body);
+    fc_buffer_free(&exchange->url);
+    free(exchange->headers);
+    exchange->headers = NULL;
+}
+
+static void end(filescom_exchange *exchange, filescom_code result)
+{
+    fc_link_remove(&exchange->link);
+    fc_link_append(&exchange->engine->ended, &exchange->link);
+    exchange->engine->in_flight--;
+    exchange->result = result;
+    wipe_request(exchange);
+}
+
+static void end_without_memory(filescom_exchange *exchange)
+{
+    end(exchange, fc_fail_no_memory(exchange->message));
+}
+
+static bool proxy_refused(CURL *easy)
+{
+    long status = 0;
+
+    curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &status);
+    return status != 0 && (status < 200 || status > 299);
+}
+
+static filescom_code code_of(CURLcode result)
+{
+    switch (result) {
+    case CURLE_OK:
+        return FILESCOM_OK;
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        return FILESCOM_RESOLVE;
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_INTERFACE_FAILED:
+#if LIBCURL_VERSION_NUM >= 0x074900
+    case CURLE_PROXY:
+#endif
+        return FILESCOM_CONNECT;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CRL_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_ENGINE_NOTFOUND:
+    case CURLE_SSL_ENGINE_SETFAILED:
+    case CURLE_SSL_ENGINE_INITFAILED:
+    case CURLE_SSL_INVALIDCERTSTATUS:
+    case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+    case CURLE_USE_SSL_FAILED:
+        return FILESCOM_TLS;
+    case CURLE_OPERATION_TIMEDOUT:
+        return FILESCOM_TIMEOUT;
+    case CURLE_FILESIZE_EXCEEDED:
+        return FILESCOM_TOO_LARGE;
+    case CURLE_OUT_OF_MEMORY:
+        return FILESCOM_NO_MEMORY;
+    default:
+        return FILESCOM_INTERRUPTED;
+    }
+}
+
+static filescom_code classify(const filescom_exchange *exchange, CURLcode result)
+{
+    if (result == CURLE_OK)
+        return FILESCOM_OK;
+    if (exchange->no_memory)
+        return FILESCOM_NO_MEMORY;
+    if (exchange->too_large)
+        return FILESCOM_TOO_LARGE;
+    if (exchange->would_send_twice)
+        return FILESCOM_INTERRUPTED;
+    if (proxy_refused(exchange->easy))
+        return FILESCOM_CONNECT;
+    return code_of(result);
+}
+
+static const char *what_failed(filescom_code code)
+{
+    switch (code) {
+    case FILESCOM_RESOLVE:
+        return "the host name could not be looked up";
+    case FILESCOM_CONNECT:
+        return "no connection to the service";
+    case FILESCOM_TLS:
+        return "no trusted TLS connection to the service";
+    case FILESCOM_TIMEOUT:
+        return "the time limit passed";
+    case FILESCOM_TOO_LARGE:
+        return "the answer is larger than max_response_size allows";
+    default:
+        return "the connection broke before a whole answer came";
+    }
+}
+
+static void describe_failure(filescom_exchange *exchange, filescom_code code, CURLcode result)
+{
+    const char *detail =
+        exchange->curl_message[0] ? exchange->curl_message : curl_easy_strerror(result);
+
+    if (code == FILESCOM_OK)
+        return;
+    if (code == FILESCOM_NO_MEMORY)
+        fc_fail_no_memory(exchange->message);
+    else if (code == FILESCOM_TOO_LARGE || exchange->would_send_twice)
+        fc_fail(exchange->message, code, "%s", what_failed(code));
+    else
+        fc_fail(exchange->message, code, "%s (%s)", what_failed(code), detail);
+}
+
+static void describe_attempt(filescom_exchange *exchange)
+{
+    const char *ip = NULL;
+
+    curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &exchange->status);
+    curl_easy_getinfo(exchange->easy, CURLINFO_NUM_CONNECTS, &exchange->info.connections);
+    curl_easy_getinfo(exchange->easy, CURLINFO_PRIMARY_PORT, &exchange->info.remote_port);
+    curl_easy_getinfo(exchange->easy, CURLINFO_TOTAL_TIME, &exchange->info.seconds);
+    curl_easy_getinfo(exchange->easy, CURLINFO_PRIMARY_IP, &ip);
+    snprintf(exchange->remote_ip, sizeof exchange->remote_ip, "%s", ip ? ip : "");
+}
+
+/* ---- further attempts ----------------------------------------------------------------------- */
+
+static bool was_nothing_sent(const filescom_exchange *exchange)
+{
+    long sent = 0;
+
+    curl_easy_getinfo(exchange->easy, CURLINFO_REQUEST_SIZE, &sent);
+    return sent == 0;
+}
+
+/* A certificate that is not trusted now is not trusted in a moment either. */
+static bool is_passing(CURLcode result)
+{
+    switch (result) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_OPERATION_TIMEDOUT:
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_ERROR:
+    case CURLE_GOT_NOTHING:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static int64_t pause_ms(const filescom_exchange *exchange)
+{
+    int64_t pause = FIRST_PAUSE_MS;
+    long i;
+
+    for (i = 1; i < exchange->attempts && pause < LONGEST_PAUSE_MS; i++)
+        pause *= 2;
+    return pause < LONGEST_PAUSE_MS ? pause : LONGEST_PAUSE_MS;
+}
+
+/* Whether another attempt is allowed, of use, and can begin before the deadline. */
+static bool may_try_again(const filescom_exchange *exchange, CURLcode result)
+{
+    return exchange->retries_left > 0 && is_passing(result) && was_nothing_sent(exchange) &&
+           !exchange->no_memory && fc_now_ms() + pause_ms(exchange) < exchange->deadline_ms;
+}
+
+static void pause_before_next(filescom_exchange *exchange)
+{
+    exchange->retries_left--;
+    exchange->resume_ms = fc_now_ms() + pause_ms(exchange);
+    fc_buffer_clear(&exchange->head);
+    fc_buffer_clear(&exchange->content);
+    fc_link_remove(&exchange->link);
+    fc_link_append(&exchange->engine->pausing, &exchange->link);
+    fc_engine_schedule(exchange->engine);
+}
+
+void fc_exchange_attempt_ended(filescom_exchange *exchange, CURLcode result)
+{
+    bool again = may_try_again(exchange, result);
+    filescom_code code = classify(exchange, result);
+
+    describe_attempt(exchange);
+    leave_libcurl(exchange, result == CURLE_OK);
+    if (again) {
+        pause_before_next(exchange);
+        return;
+    }
+    describe_failure(exchange, code, result);
+    end(exchange, code);
+}
+
+void fc_exchange_resume(filescom_exchange *exchange)
+{
+    fc_link_remove(&exchange->link);
+    if (!start_attempt(exchange))
+        end_without_memory(exchange);
+}
+
+/* The handle belongs to connections of the parent's: it is left where it is. */
+void fc_exchange_abandon(filescom_exchange *exchange)
+{
+    exchange->easy = NULL;
+    end(exchange, fc_fail(exchange->message, FILESCOM_INTERRUPTED,
+                          "the exchange was begun in the process that forked this one"));
+}
+
+/* ---- beginning ------------------------------------------------------------------------------ */
+
+static uint64_t next_id(void)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static uint64_t last;
+    uint64_t id;
+
+    pthread_mutex_lock(&lock);
+    id = ++last;
+    pthread_mutex_unlock(&lock);
+    return id;
+}
+
+static bool make_url(filescom_exchange *exchange, filescom_bytes path)
+{
+    fc_buffer *url = &exchange->url;
+
+    url->limit = MAX_URL_SIZE;
+    return fc_buffer_append(url, exchange->base_url, strlen(exchange->base_url)) == FC_APPENDED &&
+           fc_buffer_append(url, path.data, path.size) == FC_APPENDED &&
+           fc_buffer_append(url, "", 1) == FC_APPENDED;
+}
+
+/* libcurl only reads the list, so its nodes can be ours and the lines lie in a buffer we wipe. */
+static bool link_headers(filescom_exchange *exchange)
+{
+    char *line = exchange->header_lines.data;
+    size_t i;
+
+    exchange->headers = calloc(exchange->header_count, sizeof *exchange->headers);
+    if (exchange->headers == NULL)
+        return false;
+    for (i = 0; i < exchange->header_count; i++) {
+        exchange->headers[i].data = line;
+        exchange->headers[i].next =
+            i + 1 < exchange->header_count ? &exchange->headers[i + 1] : NULL;
+        line += strlen(line) + 1;
+    }
+    return true;
+}
+
+static void take_over(fc_buffer *to, fc_buffer *from)
+{
+    *to = *from;
+    *from = (fc_buffer){0};
+}
+
+static filescom_exchange *new_exchange(filescom_client *client, const fc_exchange_plan *plan)
+{
+    filescom_exchange *exchange = calloc(1, sizeof *exchange);
+
+    if (exchange == NULL)
+        return NULL;
+    exchange->id = next_id();
+    exchange->result = FILESCOM_PENDING;
+    exchange->retries_left = plan->retries;
+    exchange->deadline_ms = fc_now_ms() + plan->timeout_ms;
+    exchange->content.limit = plan->max_response_size;
+    exchange->head.limit = MAX_HEAD_SIZE;
+    exchange->has_body = plan->body != NULL;
+    exchange->header_count = plan->header_count;
+    snprintf(exchange->method, sizeof exchange->method, "%s", plan->method);
+    snprintf(exchange->base_url, sizeof exchange->base_url, "%s", plan->base_url);
+    exchange->client = client;
+    exchange->engine = fc_client_engine(client);
+    fc_client_retain(client);
+    return exchange;
+}
+
+filescom_code fc_exchange_begin(filescom_client *client, const fc_exchange_plan *plan,
+                                filescom_exchange **exchange, char *message)
+{
+    filescom_exchange *begun;
+
+    *exchange = NULL;
+    if (!fc_engine_enter(fc_client_engine(client)) || !(begun = new_exchange(client, plan)))
+        return fc_fail_no_memory(message);
+    take_over(&begun->header_lines, plan->header_lines);
+    if (plan->body != NULL)
+        take_over(&begun->body, plan->body);
+    begun->engine->in_flight++;
+    if (!make_url(begun, plan->path) || !link_headers(begun) || !start_attempt(begun)) {
+        filescom_exchange_release(begun);
+        return fc_fail_no_memory(message);
+    }
+    *exchange = begun;
+    return FILESCOM_OK;
+}
+
+void filescom_exchange_release(filescom_exchange *exchange)
+{
+    if (exchange == NULL)
+        return;
+    if (exchange->result == FILESCOM_PENDING && fc_engine_enter(exchange->engine) &&
+        exchange->result == FILESCOM_PENDING) {
+        leave_libcurl(exchange, false);
+        end(exchange, FILESCOM_INTERRUPTED);
+    }
+    fc_link_remove(&exchange->link);
+    fc_buffer_free(&exchange->head);
+    fc_buffer_free(&exchange->content);
+    wipe_request(exchange);
+    filescom_client_release(exchange->client);
+    free(exchange);
+}
+
+filescom_code filescom_exchange_wait(filescom_exchange *exchange, long timeout_ms)
+{
+    int64_t until = timeout_ms < 0 ? FC_NEVER : fc_now_ms() + timeout_ms;
+
+    if (!fc_engine_enter(exchange->engine))
+        return FILESCOM_PENDING;
+    while (exchange->result == FILESCOM_PENDING) {
+        int64_t left = until == FC_NEVER ? -1 : until - fc_now_ms();
+
+        if (!fc_engine_advance(exchange->engine, until == FC_NEVER || left > 0 ? left : 0))
+            return FILESCOM_SIGNALLED;
+        if (until != FC_NEVER && left <= 0)
+            break;
+    }
+    if (exchange->result == FILESCOM_PENDING)
+        return FILESCOM_PENDING;
+    fc_link_remove(&exchange->link); /* taken note of */
+    return FILESCOM_OK;
+}
+
+/* ---- the answer ----------------------------------------------------------------------------- */
+
+static filescom_bytes bytes_of(const fc_buffer *buffer)
+{
+    return (filescom_bytes){buffer->data, buffer->size};
+}
+
+filescom_code filescom_exchange_result(const filescom_exchange *exchange)
+{
+    return exchange->result;
+}
+
+uint64_t filescom_exchange_id(const filescom_exchange *exchange)
+{
+    return exchange->id;
+}
+
+const char *filescom_exchange_message(const filescom_exchange *exchange)
+{
+    return exchange->message;
+}
+
+const char *filescom_exchange_base_url(const filescom_exchange *exchange)
+{
+    return exchange->base_url;
+}
+
+long filescom_exchange_status(const filescom_exchange *exchange)
+{
+    return exchange->status;
+}
+
+filescom_bytes filescom_exchange_body(const filescom_exchange *exchange)
+{
+    return bytes_of(&exchange->content);
+}
+
+filescom_bytes filescom_exchange_header(const filescom_exchange *exchange, const char *name)
+{
+    return fc_headers_find(bytes_of(&exchange->head), name);
+}
+
+bool filescom_exchange_next_header(const filescom_exchange *exchange, size_t *cursor,
+                                   filescom_header *header)
+{
+    return fc_headers_next(bytes_of(&exchange->head), cursor, header);
+}
+
+double filescom_exchange_retry_after(const filescom_exchange *exchange)
+{
+    int64_t service_clock = fc_http_date(filescom_exchange_header(exchange, "Date"));
+
+    return fc_retry_after(filescom_exchange_header(exchange, "Retry-After"),
+                          service_clock < 0 ? (int64_t)time(NULL) : service_clock);
+}
+
+filescom_exchange_info filescom_exchange_describe(const filescom_exchange *exchange)
+{
+    filescom_exchange_info info = exchange->info;
+
+    info.attempts = exchange->attempts;
+    info.remote_ip = exchange->remote_ip;
+    return info;
+}

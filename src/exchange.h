@@ -1,0 +1,88 @@
+/*
+ * exchange.h - one request and its answer, through one or more attempts.
+ *
+ * States: active (libcurl has it), pausing (between two attempts), ended. Depends on engine.h and
+ * client.h.
+ */
+#ifndef FILESCOM_EXCHANGE_H
+#define FILESCOM_EXCHANGE_H
+
+#include "base_url.h"
+#include "buffer.h"
+#include "engine.h"
+
+#pragma GCC visibility push(hidden)
+
+#define FC_METHOD_SIZE 16
+
+struct filescom_exchange {
+    fc_link link; /* in one of the engine's lists; first, so that a link is its exchange */
+    filescom_engine *engine;
+    filescom_client *client;
+    uint64_t id;
+    filescom_code result; /* FILESCOM_PENDING until it ended */
+    char message[FILESCOM_MESSAGE_SIZE];
+
+    /* The request; wiped when the exchange ends. */
+    char method[FC_METHOD_SIZE];
+    char base_url[FC_BASE_URL_SIZE];
+    fc_buffer url;          /* NUL-terminated */
+    fc_buffer header_lines; /* NUL-terminated lines, one after another */
+    size_t header_count;
+    struct curl_slist *headers; /* nodes that point into header_lines */
+    fc_buffer body;
+    bool has_body;
+
+    /* The attempt. */
+    CURL *easy; /* NULL while pausing and after the end */
+    char curl_message[CURL_ERROR_SIZE];
+    long attempts;
+    long retries_left;
+    int64_t deadline_ms;
+    int64_t resume_ms;     /* while pausing: when the next attempt is due */
+    bool may_have_begun;   /* a request was about to be sent in this attempt */
+    long bytes_before;     /* what libcurl had sent when it first was about to */
+    bool would_send_twice; /* libcurl wanted to send the request again, and was stopped */
+
+    /* The answer. */
+    fc_buffer head;
+    fc_buffer content;
+    bool too_large; /* a limit of ours ended the transfer */
+    bool no_memory;
+    long status;
+    filescom_exchange_info info;
+    char remote_ip[64];
+};
+
+/* What fc_exchange_begin is given; see filescom_request. */
+typedef struct fc_exchange_plan {
+    const char *base_url; /* in normal form */
+    const char *method;
+    filescom_bytes path;
+    fc_buffer *header_lines; /* taken over */
+    size_t header_count;
+    fc_buffer *body; /* taken over; NULL: none */
+    long timeout_ms;
+    long retries;
+    size_t max_response_size;
+} fc_exchange_plan;
+
+/*
+ * Begins an exchange. What the plan says is taken over belongs to the exchange, or, on failure, to
+ * whoever still finds it in the plan.
+ */
+filescom_code fc_exchange_begin(filescom_client *client, const fc_exchange_plan *plan,
+                                filescom_exchange **exchange, char *message) FILESCOM_MUST_USE;
+
+/* The engine's news: libcurl ended the attempt. */
+void fc_exchange_attempt_ended(filescom_exchange *exchange, CURLcode result);
+
+/* The engine's news: the pause is over. */
+void fc_exchange_resume(filescom_exchange *exchange);
+
+/* The engine's news: the exchange was in flight in the process that forked this one. */
+void fc_exchange_abandon(filescom_exchange *exchange);
+
+#pragma GCC visibility pop
+
+#endif
