@@ -1,0 +1,151 @@
+/* lua_client.c - the userdata of a client and what it begins. See lua_core.h. */
+#include "lua_core.h"
+
+#define CLIENT "filescom.client"
+
+typedef struct client_box {
+    filescom_client *client; /* NULL once closed */
+} client_box;
+
+int core_new_client(lua_State *L)
+{
+    char message[FILESCOM_MESSAGE_SIZE];
+    filescom_options options;
+    client_box *box;
+    filescom_code code;
+
+    core_read_options(L, 1, &options);
+    box = lua_newuserdatauv(L, sizeof *box, 0);
+    box->client = NULL;
+    luaL_getmetatable(L, CLIENT);
+    lua_setmetatable(L, -2);
+    code = filescom_client_new(core_engine(L), &options, &box->client, message);
+    return code == FILESCOM_OK ? 1 : core_raise(L, code, message);
+}
+
+static filescom_client *check_client(lua_State *L)
+{
+    client_box *box = luaL_checkudata(L, 1, CLIENT);
+
+    if (box->client == NULL)
+        core_usage_error(L, "the client is closed");
+    return box->client;
+}
+
+/* close, __gc and __close; may run twice. Exchanges that are in flight go on. */
+static int client_close(lua_State *L)
+{
+    client_box *box = luaL_checkudata(L, 1, CLIENT);
+
+    filescom_client_release(box->client);
+    box->client = NULL;
+    return 0;
+}
+
+static int client_base_url(lua_State *L)
+{
+    lua_pushstring(L, filescom_client_base_url(check_client(L)));
+    return 1;
+}
+
+static int client_tostring(lua_State *L)
+{
+    client_box *box = luaL_checkudata(L, 1, CLIENT);
+
+    if (box->client == NULL)
+        lua_pushliteral(L, CLIENT " (closed)");
+    else
+        lua_pushfstring(L, CLIENT " (%s)", filescom_client_base_url(box->client));
+    return 1;
+}
+
+static int begun(lua_State *L, filescom_code code, const char *message)
+{
+    return code == FILESCOM_OK ? 1 : core_raise(L, code, message);
+}
+
+/* client:begin_login(credentials [, base_url]) -> exchange */
+static int client_begin_login(lua_State *L)
+{
+    char message[FILESCOM_MESSAGE_SIZE];
+    filescom_client *client = check_client(L);
+    const char *base_url = core_optional_string(L, 3, "base_url");
+    filescom_credentials credentials;
+    exchange_box *box;
+
+    core_read_credentials(L, 2, &credentials);
+    box = core_push_exchange(L, EXCHANGE_LOGIN);
+    return begun(L, filescom_login(client, base_url, &credentials, &box->exchange, message),
+                 message);
+}
+
+/* client:begin_logout(id [, base_url]) -> exchange */
+static int client_begin_logout(lua_State *L)
+{
+    char message[FILESCOM_MESSAGE_SIZE];
+    filescom_client *client = check_client(L);
+    const char *base_url = core_optional_string(L, 3, "base_url");
+    exchange_box *box;
+    filescom_bytes id;
+
+    if (lua_type(L, 2) != LUA_TSTRING)
+        core_usage_error(L, "a session id must be a string, got %s", luaL_typename(L, 2));
+    id.data = lua_tolstring(L, 2, &id.size);
+    box = core_push_exchange(L, EXCHANGE_LOGOUT);
+    return begun(L, filescom_logout(client, base_url, id, &box->exchange, message), message);
+}
+
+/* client:begin_request(request) -> exchange */
+static int client_begin_request(lua_State *L)
+{
+    char message[FILESCOM_MESSAGE_SIZE];
+    filescom_client *client = check_client(L);
+    filescom_request request;
+    exchange_box *box;
+
+    core_read_request(L, 2, &request);
+    box = core_push_exchange(L, EXCHANGE_CALL);
+    return begun(L, filescom_call(client, &request, &box->exchange, message), message);
+}
+
+static int client_login(lua_State *L)
+{
+    client_begin_login(L);
+    return core_complete_exchange(L);
+}
+
+static int client_logout(lua_State *L)
+{
+    client_begin_logout(L);
+    return core_complete_exchange(L);
+}
+
+static int client_request(lua_State *L)
+{
+    client_begin_request(L);
+    return core_complete_exchange(L);
+}
+
+static const luaL_Reg methods[] = {
+    {"login", client_login},
+    {"logout", client_logout},
+    {"request", client_request},
+    {"begin_login", client_begin_login},
+    {"begin_logout", client_begin_logout},
+    {"begin_request", client_begin_request},
+    {"base_url", client_base_url},
+    {"close", client_close},
+    {NULL, NULL},
+};
+
+static const luaL_Reg metamethods[] = {
+    {"__gc", client_close},
+    {"__close", client_close},
+    {"__tostring", client_tostring},
+    {NULL, NULL},
+};
+
+void core_open_client(lua_State *L)
+{
+    core_new_class(L, CLIENT, methods, metamethods);
+}

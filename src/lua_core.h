@@ -1,0 +1,96 @@
+/*
+ * lua_core.h - what the files of the binding share.
+ *
+ * The binding turns Lua values into calls of filescom.h and answers into Lua values; it knows
+ * nothing of libcurl. Rule for all of it: box first, fill second. An object of the core is put into
+ * a userdata that exists already, so that a Lua error raised anywhere leaks nothing.
+ *
+ * Depends on Lua 5.1 or later and filescom.h.
+ */
+#ifndef FILESCOM_LUA_CORE_H
+#define FILESCOM_LUA_CORE_H
+
+#include "filescom.h"
+#include "lua_compat.h"
+
+#pragma GCC visibility push(hidden)
+
+/* What an exchange is for, and so what its answer becomes. */
+typedef enum exchange_kind {
+    EXCHANGE_LOGIN,
+    EXCHANGE_LOGOUT,
+    EXCHANGE_CALL,
+} exchange_kind;
+
+/* The userdata of an exchange. */
+typedef struct exchange_box {
+    filescom_exchange *exchange; /* NULL once finished or cancelled */
+    exchange_kind kind;
+} exchange_box;
+
+/* ---- lua_core.c ----------------------------------------------------------------------------- */
+
+/* This Lua state's engine, made when first asked for; raises where that fails. */
+filescom_engine *core_engine(lua_State *L);
+
+/* Raises the error that belongs to a code that began nothing. */
+int core_raise(lua_State *L, filescom_code code, const char *message);
+
+/* Raises a mistake of the caller's, told at the place outside this library where it was made. */
+int core_usage_error(lua_State *L, const char *format, ...);
+
+/* Makes a metatable whose __index holds methods, with the metamethods beside it. Pops nothing. */
+void core_new_class(lua_State *L, const char *name, const luaL_Reg *methods,
+                    const luaL_Reg *metamethods);
+
+/* ---- lua_options.c -------------------------------------------------------------------------- */
+
+/* Reads the table at index; what it points to lives as long as the table. */
+void core_read_options(lua_State *L, int index, filescom_options *options);
+void core_read_credentials(lua_State *L, int index, filescom_credentials *credentials);
+
+/*
+ * Reads the table at index into request; pushes one value, which must stay on the stack as long as
+ * the request is used.
+ */
+void core_read_request(lua_State *L, int index, filescom_request *request);
+
+/* A string, or NULL where there is none; `what` names it in errors. */
+const char *core_optional_string(lua_State *L, int index, const char *what);
+
+/* ---- lua_client.c, lua_exchange.c ----------------------------------------------------------- */
+
+void core_open_client(lua_State *L);
+void core_open_exchange(lua_State *L);
+
+/* core.client(options) */
+int core_new_client(lua_State *L);
+
+/* Pushes an empty box. */
+exchange_box *core_push_exchange(lua_State *L, exchange_kind kind);
+
+/* Blocks until the exchange in the box at the top of the stack is done, then finishes it. */
+int core_complete_exchange(lua_State *L);
+
+/* ---- lua_answer.c --------------------------------------------------------------------------- */
+
+/*
+ * Pushes what an exchange that is done came to: a table, or nil and a table that tells what failed
+ * (see lua/filescom/errors.lua, which makes the public error of it). Returns the number of values.
+ */
+int core_push_answer(lua_State *L, const filescom_exchange *exchange, exchange_kind kind);
+
+/* ---- lua_json.c ----------------------------------------------------------------------------- */
+
+/* Takes a private instance of lua-cjson; raises where that is not installed. */
+void core_open_json(lua_State *L);
+
+/*
+ * Pushes the value of a JSON text, with null as nil and whole numbers as integers where Lua has
+ * them. False (and nothing pushed) where the text is not JSON.
+ */
+bool core_push_json(lua_State *L, filescom_bytes text);
+
+#pragma GCC visibility pop
+
+#endif
