@@ -1,0 +1,98 @@
+# Builds, tests and installs filescom. `make help` lists what there is to make.
+#
+# The core (src/, without Lua) is compiled once, the binding once for each Lua ABI, each into a
+# folder of its own below build/: an object of one ABI never ends up in a module of another.
+
+LUA_VERSION ?= 5.4
+PREFIX      ?= /usr/local
+DESTDIR     ?=
+
+# The ABIs that `make test` covers, and what runs each. 5.1's module is LuaJIT's as well.
+ABIS         = 5.4 5.3 5.1
+INTERPRETERS = lua5.4 lua5.3 lua5.1 luajit
+abi_of       = $(if $(filter luajit,$(1)),5.1,$(patsubst lua%,%,$(1)))
+
+CC         ?= cc
+CFLAGS     ?= -O2 -g
+PKG_CONFIG ?= pkg-config
+HARDENING   = -fstack-protector-strong -D_FORTIFY_SOURCE=2
+WARNINGS    = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+OWN_CFLAGS  = -std=gnu11 -fPIC -fvisibility=hidden $(WARNINGS) $(HARDENING)
+OWN_LDFLAGS = -shared -Wl,-z,relro,-z,now
+CURL_CFLAGS = $(shell $(PKG_CONFIG) --cflags libcurl)
+CURL_LIBS   = $(shell $(PKG_CONFIG) --libs libcurl)
+lua_cflags  = $(shell $(PKG_CONFIG) --cflags lua$(1))
+
+CORE_SOURCES    = $(filter-out src/lua_%.c,$(wildcard src/*.c))
+BINDING_SOURCES = $(wildcard src/lua_*.c)
+HEADERS         = $(wildcard src/*.h)
+CORE_OBJECTS    = $(CORE_SOURCES:src/%.c=build/core/%.o)
+LUA_MODULES     = $(wildcard lua/*.lua lua/filescom/*.lua)
+
+# What Debian calls the things that the goals need.
+BUILD_PACKAGES = gcc libc6-dev make pkg-config libcurl4-openssl-dev lua-cjson lua5.4 liblua5.4-dev
+DEMO_PACKAGES  = $(BUILD_PACKAGES) lua-cqueues lua-luaossl lua-socket
+TEST_PACKAGES  = $(DEMO_PACKAGES) lua5.3 liblua5.3-dev lua5.1 liblua5.1-0-dev luajit2 lua-busted \
+                 luarocks curl unzip zip
+LINT_PACKAGES  = $(TEST_PACKAGES) lua-check clang-format cppcheck
+
+.PHONY: all help demo test lint install uninstall clean build
+.DELETE_ON_ERROR:
+
+all: build/$(LUA_VERSION)/filescom/core.so ## build the module for LUA_VERSION (5.4, 5.3 or 5.1)
+
+help: ## list the goals
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+# ---- building ---------------------------------------------------------------------------------
+
+build/core/%.o: src/%.c $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(OWN_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(CURL_CFLAGS) -c $< -o $@
+
+define abi_rules
+build/$(1)/%.o: src/%.c $$(HEADERS)
+	@mkdir -p $$(@D)
+	$$(CC) $$(OWN_CFLAGS) $$(CPPFLAGS) $$(CFLAGS) $$(call lua_cflags,$(1)) -c $$< -o $$@
+
+build/$(1)/filescom/core.so: $$(CORE_OBJECTS) $$(BINDING_SOURCES:src/%.c=build/$(1)/%.o)
+	@mkdir -p $$(@D)
+	$$(CC) $$(OWN_LDFLAGS) $$(LDFLAGS) $$^ $$(CURL_LIBS) -lm -o $$@
+endef
+$(foreach abi,$(ABIS),$(eval $(call abi_rules,$(abi))))
+
+build: $(ABIS:%=build/%/filescom/core.so) ## build the module for every ABI
+
+# ---- running ----------------------------------------------------------------------------------
+
+demo: ## log in with a second factor against the stand-in, use the session, log out
+	@.ci/packages $(DEMO_PACKAGES)
+	@$(MAKE) --no-print-directory -s build/5.4/filescom/core.so
+	@LUA_PATH='lua/?.lua;./?.lua;;' LUA_CPATH='build/5.4/?.so;;' lua5.4 examples/demo.lua
+
+test: ## run the specs on every Lua
+	@.ci/packages $(TEST_PACKAGES)
+	@$(MAKE) --no-print-directory build
+	@.ci/specs $(foreach lua,$(INTERPRETERS),$(lua):$(call abi_of,$(lua)))
+
+lint: ## check style and hunt for mistakes, without running anything
+	@.ci/packages $(LINT_PACKAGES)
+	@.ci/lint
+
+# ---- installing -------------------------------------------------------------------------------
+
+SHARE = $(DESTDIR)$(PREFIX)/share/lua/$(LUA_VERSION)
+LIB   = $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_VERSION)
+
+install: all ## install for LUA_VERSION below PREFIX (and DESTDIR)
+	install -d $(SHARE)/filescom $(LIB)/filescom
+	install -m 644 lua/filescom.lua $(SHARE)/
+	install -m 644 lua/filescom/*.lua $(SHARE)/filescom/
+	install -m 755 build/$(LUA_VERSION)/filescom/core.so $(LIB)/filescom/
+
+uninstall: ## remove what `make install` installed
+	rm -f $(SHARE)/filescom.lua $(LUA_MODULES:lua/%=$(SHARE)/%) $(LIB)/filescom/core.so
+	rmdir $(SHARE)/filescom $(LIB)/filescom 2>/dev/null || true
+
+clean: ## remove what was built
+	rm -rf build

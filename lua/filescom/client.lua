@@ -1,0 +1,226 @@
+--- A client: options, and the logins made with them.
+--
+-- Thin over filescom.core, whose client does the exchanges: here is what reads better in Lua, such
+-- as following a region, remembering which logins are open, and turning failures into errors.
+-- Depends on filescom.core, filescom.errors and filescom.session; the helper for second factors,
+-- requests and traces are loaded when they are first used.
+--
+-- @module filescom.client
+
+local core = require "filescom.core"
+local errors = require "filescom.errors"
+local sessions = require "filescom.session"
+
+local REGION_MISMATCH = "not-authenticated/lockout-region-mismatch"
+
+-- How many open logins a client remembers for a logout that names none. A program that logs in
+-- again and again without ever logging out must not grow for it.
+local REMEMBERED_LOGINS = 100
+
+--- A client.
+-- @type Client
+local Client = { _VERSION = core._VERSION }
+Client.__index = Client
+Client.__name = "filescom.client"
+
+-- The options for the core: all but those that are Lua's own.
+local function core_options(options)
+  if options ~= nil and type(options) ~= "table" then
+    error("options must be a table, got " .. type(options), 3)
+  end
+  local copy = {}
+  for name, value in pairs(options or {}) do
+    if name ~= "debug" then copy[name] = value end
+  end
+  return copy
+end
+
+local function tracer(options)
+  local debug = options and options.debug
+  if debug == nil then return nil end
+  if type(debug) ~= "function" then
+    error("option 'debug' must be a function, got " .. type(debug), 3)
+  end
+  return require("filescom.trace").new(debug)
+end
+
+--- Makes a client.
+-- @tparam[opt] table options see the README's table of options
+-- @tparam[opt] Client former a client whose place this one takes: its open logins are taken over
+-- @treturn Client
+function Client.new(options, former)
+  local self = setmetatable({
+    _trace = tracer(options),
+    _core = core.client(core_options(options)),
+    _open = former and former._open or {},
+  }, Client)
+  self._session_class = sessions.class(self)
+  return self
+end
+
+--- Frees the client's idle connections' handles. Using it afterwards raises an error that says so;
+-- closing it twice is harmless. Sessions stay open: closing is not logging out.
+function Client:close()
+  self._core:close()
+end
+
+Client.__close = Client.close
+
+function Client:__tostring()
+  return tostring(self._core)
+end
+
+-- ---- exchanges ------------------------------------------------------------------------------
+
+-- Runs one exchange of the core ("login", "logout" or "request") and waits for it.
+function Client:_run(verb, ...)
+  local trace = self._trace
+  if not trace then return self._core[verb](self._core, ...) end
+  local exchange = self._core["begin_" .. verb](self._core, ...)
+  trace:begun(self._core:base_url(), verb, ...)
+  exchange:wait()
+  local info = exchange:info()
+  local answer, failure = exchange:finish()
+  trace:ended(info, failure)
+  return answer, failure
+end
+
+-- ---- open logins ----------------------------------------------------------------------------
+
+local function remember(self, session)
+  local open = self._open
+  if #open == REMEMBERED_LOGINS then table.remove(open, 1) end
+  open[#open + 1] = session
+end
+
+local function forget(self, id)
+  for i = #self._open, 1, -1 do
+    if self._open[i].id == id then
+      sessions.mark_ended(self._open[i])
+      table.remove(self._open, i)
+    end
+  end
+end
+
+local function find_open(self, id)
+  for i = #self._open, 1, -1 do
+    if self._open[i].id == id then return self._open[i] end
+  end
+end
+
+-- ---- login ----------------------------------------------------------------------------------
+
+local function login_at(self, credentials, base_url)
+  local answer, failure = self:_run("login", credentials, base_url)
+  if answer then
+    local session = setmetatable(answer, self._session_class)
+    remember(self, session)
+    return session
+  end
+  local secrets = { credentials.password or "", credentials.otp }
+  return nil, errors.from_failure(failure, secrets), failure.base_url
+end
+
+-- Where a login in the wrong region is to go, or nil and why it does not go there.
+local function region_of(err, base_url)
+  local host = type(err.data) == "table" and err.data.host
+  if type(host) ~= "string" then return nil, "no host was named" end
+  local region, why = core.region_base_url(base_url, host)
+  if region == base_url then return nil, "the host named is the one that was asked" end
+  return region, why
+end
+
+--- Logs in at a base URL, and in another region where the service says so.
+-- For the modules of this library: `login` is the public one.
+-- @treturn[1] Session
+-- @treturn[2] nil
+-- @treturn[2] table the error
+-- @treturn[2] string the base URL that gave it
+function Client:_login(credentials, base_url)
+  local session, err, asked = login_at(self, credentials, base_url)
+  if session or err.type ~= REGION_MISMATCH then return session, err, asked end
+  local region, why = region_of(err, asked)
+  if region then return login_at(self, credentials, region) end
+  err.reason = "the region was not followed: " .. why
+  return nil, err, asked
+end
+
+--- Logs in.
+-- @tparam table credentials `username`, `password`, `otp`, `partial_session_id`: strings
+-- @treturn[1] Session
+-- @treturn[2] nil
+-- @treturn[2] table the error
+function Client:login(credentials)
+  local session, err = self:_login(credentials)
+  return session, err
+end
+
+--- Logs in, and while the service asks for a code calls `get_code` and tries again.
+-- @tparam table credentials as for `login`
+-- @tparam function get_code given a challenge, returns the code (and perhaps another of the methods
+--   to answer with), or nil and why there is none; it may yield
+-- @tparam[opt] table options `attempts`: how many codes are asked for at most (default 3)
+-- @treturn[1] Session
+-- @treturn[2] nil
+-- @treturn[2] table the error
+function Client:login_with_otp(credentials, get_code, options)
+  return require("filescom.otp").login(self, credentials, get_code, options)
+end
+
+-- ---- logout ---------------------------------------------------------------------------------
+
+-- The session that a logout names: its id, where it lives, and its table where there is one.
+local function identify(self, session)
+  if type(session) == "string" then
+    local known = find_open(self, session)
+    return session, known and known.base_url, known
+  end
+  if type(session) ~= "table" then
+    error("a session must be a session table or an id, got " .. type(session), 3)
+  end
+  return session.id, sessions.check(session, self._core:base_url()), session
+end
+
+local function none(message)
+  return nil, errors.new("session/none", message)
+end
+
+--- Ends a session.
+-- @tparam[opt] Session|string session a session or its id; without it, the last login of this
+--   client that is still open
+-- @treturn[1] table `status` and `request_id`
+-- @treturn[2] nil
+-- @treturn[2] table the error; `session/none` where there is nothing to log out
+function Client:logout(session)
+  if session == nil then session = self._open[#self._open] end
+  if session == nil then return none("there is no open session to log out") end
+  local id, base_url, known = identify(self, session)
+  if known and sessions.has_ended(known) then return none("this session was logged out already") end
+  local answer, failure = self:_run("logout", id, base_url)
+  -- 401: the service does not know the session (any more).
+  if answer or failure.status == 401 then
+    if known then sessions.mark_ended(known) end
+    forget(self, id)
+  end
+  if answer then return answer end
+  return nil, errors.from_failure(failure, { id })
+end
+
+--- Takes up a session that exists already. Sends nothing.
+-- @tparam string|table id_or_table an id, or a session's fields as they were written down; the
+--   table is copied
+-- @treturn Session; raises an error where the id or the base_url cannot be used
+function Client:session(id_or_table)
+  local session = {}
+  if type(id_or_table) == "string" then
+    session.id = id_or_table
+  elseif type(id_or_table) == "table" then
+    for name, value in pairs(id_or_table) do session[name] = value end
+  else
+    error("a session must be a table or an id, got " .. type(id_or_table), 2)
+  end
+  session.base_url = sessions.check(session, self._core:base_url())
+  return setmetatable(session, self._session_class)
+end
+
+return Client

@@ -1,0 +1,179 @@
+--- What went wrong in the world, as the error tables of the public interface.
+--
+-- The service answers refusals in many shapes, and proxies in others: whatever comes, an error has
+-- a type, a group and a readable message, and holds none of the caller's secrets. Depends on
+-- nothing.
+--
+-- @module filescom.errors
+
+local errors = {}
+
+local MAX_TEXT = 500
+local SHORTEST_SECRET = 4 -- shorter ones would tear words apart wherever they occur
+local REDACTED = "[redacted]"
+
+local Error = {}
+Error.__index = Error
+Error.__name = "filescom.error"
+
+--- One line to show a person.
+function Error:__tostring()
+  local notes = {}
+  if self.status then notes[#notes + 1] = "HTTP " .. tostring(self.status) end
+  if self.request_id then notes[#notes + 1] = "request " .. tostring(self.request_id) end
+  if self.retry_after then notes[#notes + 1] = ("retry after %s s"):format(self.retry_after) end
+  if self.reason then notes[#notes + 1] = tostring(self.reason) end
+  local line = ("%s: %s"):format(tostring(self.type), tostring(self.message))
+  if #notes > 0 then line = ("%s (%s)"):format(line, table.concat(notes, ", ")) end
+  return (line:gsub("%c+", " "))
+end
+
+-- ---- text -----------------------------------------------------------------------------------
+
+local function valid_utf8_prefix(text, position)
+  local lead = text:byte(position)
+  if lead < 0x80 then return 1 end
+  local size = lead >= 0xF0 and lead < 0xF5 and 4 or lead >= 0xE0 and lead < 0xF0 and 3
+    or lead >= 0xC2 and lead < 0xE0 and 2
+  if not size then return nil end
+  local tail = text:sub(position + 1, position + size - 1)
+  return #tail == size - 1 and not tail:find("[^\128-\191]") and size or nil
+end
+
+-- Replaces what is not UTF-8, so that the text can be shown and encoded anywhere.
+local function valid_utf8(text)
+  if not text:find("[\128-\255]") then return text end
+  local parts, position = {}, 1
+  while position <= #text do
+    local size = valid_utf8_prefix(text, position)
+    parts[#parts + 1] = size and text:sub(position, position + size - 1) or "?"
+    position = position + (size or 1)
+  end
+  return table.concat(parts)
+end
+
+local function shortened(text)
+  if #text <= MAX_TEXT then return text end
+  local cut = MAX_TEXT
+  while cut > 0 and text:byte(cut + 1) >= 0x80 and text:byte(cut + 1) < 0xC0 do cut = cut - 1 end
+  return text:sub(1, cut) .. "..."
+end
+
+-- One readable line of a text that somebody else wrote, or nil where nothing of it is readable.
+local function readable(text)
+  if type(text) ~= "string" then return nil end
+  text = text:sub(1, 4 * MAX_TEXT):gsub("[%z\1-\32\127]+", " ")
+  text = valid_utf8(text):gsub("^ +", ""):gsub(" +$", "")
+  return text ~= "" and shortened(text) or nil
+end
+
+local TEXT_KEYS = { "error", "message", "detail", "title" }
+
+-- The first readable text in an error body of whatever shape.
+local function find_text(body, depth)
+  if type(body) ~= "table" then return readable(body) end
+  if depth == 0 then return nil end
+  for _, key in ipairs(TEXT_KEYS) do
+    local text = find_text(body[key], depth - 1)
+    if text then return text end
+  end
+  return find_text(body.errors, depth - 1) or find_text(body[1], depth - 1)
+end
+
+-- ---- secrets --------------------------------------------------------------------------------
+
+local function replace_plain(text, secret)
+  local from, to = text:find(secret, 1, true)
+  if not from then return text end
+  local parts, position = {}, 1
+  while from do
+    parts[#parts + 1] = text:sub(position, from - 1)
+    position = to + 1
+    from, to = text:find(secret, position, true)
+  end
+  parts[#parts + 1] = text:sub(position)
+  return table.concat(parts, REDACTED)
+end
+
+local function redact_text(text, secrets)
+  for _, secret in ipairs(secrets) do text = replace_plain(text, secret) end
+  return text
+end
+
+-- Takes what an error body repeats of the caller's secrets out of it, in place.
+local function redact(value, secrets)
+  if type(value) == "string" then return redact_text(value, secrets) end
+  if type(value) == "table" then
+    for key, inner in pairs(value) do value[key] = redact(inner, secrets) end
+  end
+  return value
+end
+
+local function usable_secrets(candidates)
+  local secrets = {}
+  for _, candidate in ipairs(candidates) do
+    if type(candidate) == "string" and #candidate >= SHORTEST_SECRET then
+      secrets[#secrets + 1] = candidate
+    end
+  end
+  return secrets
+end
+
+-- ---- errors ---------------------------------------------------------------------------------
+
+local function group_of(kind)
+  return kind:match("^([^/]*)/") or kind
+end
+
+-- "not-authenticated/locked-out" reads "Locked out".
+local function title_of(kind)
+  local words = (kind:match("/(.*)$") or kind):gsub("[-_/]+", " ")
+  return (words:gsub("^%l", string.upper))
+end
+
+local function service_type(body)
+  local kind = type(body) == "table" and body.type
+  local sound = type(kind) == "string" and #kind <= 200 and kind:find("^[%w][%w_./-]*$")
+  return sound and kind or nil
+end
+
+local function status_message(failure)
+  local kind = readable(failure.content_type)
+  return ("the service answered HTTP %s%s"):format(tostring(failure.status),
+    kind and " with " .. kind or " without a reason")
+end
+
+--- Makes an error of this library's own.
+-- @tparam string kind its type, such as "session/none"
+-- @tparam string message readable text
+-- @treturn table the error
+function errors.new(kind, message)
+  return setmetatable({
+    type = kind, group = group_of(kind), title = title_of(kind), message = message,
+  }, Error)
+end
+
+--- Makes the public error of a failure that filescom.core told.
+-- @tparam table failure `type` and `message`, or `status` and `body` (see lua_answer.c); it and its
+--   body are used up
+-- @tparam table secrets a list of strings that the error must not repeat; nil entries end it
+-- @treturn table the error
+function errors.from_failure(failure, secrets)
+  local body = redact(failure.body, usable_secrets(secrets))
+  local fields = type(body) == "table" and body or {}
+  local kind = failure.type or service_type(body) or "response/status"
+  local err = errors.new(kind, failure.message or find_text(body, 4) or status_message(failure))
+  err.title = readable(fields.title) or err.title
+  err.status = failure.status
+  err.request_id = readable(failure.request_id) or readable(fields.instance)
+  err.retry_after = failure.retry_after
+  err.data, err.errors, err.model_errors = fields.data, fields.errors, fields.model_errors
+  return err
+end
+
+--- Whether a value is an error of this module's making.
+function errors.is(value)
+  return getmetatable(value) == Error
+end
+
+return errors

@@ -1,0 +1,143 @@
+--- The second factor: asks for a code while the service does, and logs in again with it.
+--
+-- Which error asks for a code, and what is sent in answer to which method, is the service's
+-- protocol. Depends on filescom.client's `_login` alone.
+--
+-- @module filescom.otp
+
+local otp = {}
+
+local DEFAULT_ATTEMPTS = 3
+
+-- Methods that a code can answer, the one to prefer first.
+local ANSWERABLE = { "yubi", "totp", "sms", "email" }
+
+local CHALLENGE = "two-factor-authentication-error"
+
+-- Refusals of a code, after which another may be asked for. Nothing else is tried again.
+local CODE_REFUSED = {
+  [CHALLENGE] = true,
+  ["one-time-password-incorrect"] = true,
+  ["invalid-or-expired-code"] = true,
+}
+
+local function reason_of(err)
+  return err.type:match("/(.*)$")
+end
+
+-- The names in a list that somebody else wrote.
+local function strings_of(list)
+  local names = {}
+  for _, name in ipairs(type(list) == "table" and list or {}) do
+    if type(name) == "string" then names[#names + 1] = name end
+  end
+  return names
+end
+
+local function contains(list, value)
+  for _, entry in ipairs(list) do
+    if entry == value then return true end
+  end
+  return false
+end
+
+local function preferred(methods)
+  for _, method in ipairs(ANSWERABLE) do
+    if contains(methods, method) then return method end
+  end
+end
+
+-- What a challenge told, kept for the next where that one does not tell it again.
+local function read_challenge(err, former)
+  local data = type(err.data) == "table" and err.data or {}
+  local methods = strings_of(data.two_factor_authentication_methods)
+  local partial = data.partial_session_id
+  return {
+    methods = #methods > 0 and methods or former.methods,
+    partial_session_id = type(partial) == "string" and partial or former.partial_session_id,
+  }
+end
+
+-- The credentials that answer a challenge by a method.
+local function answer(credentials, state, method, code)
+  if method == "yubi" then
+    return {
+      username = credentials.username, otp = code, partial_session_id = state.partial_session_id,
+    }
+  end
+  return { username = credentials.username, password = credentials.password, otp = code }
+end
+
+local function check_choice(method, methods)
+  if not contains(methods, method) then
+    error(("get_code chose the method '%s', which the service did not name"):format(
+      tostring(method)), 0)
+  end
+  if not contains(ANSWERABLE, method) then
+    error(("get_code chose the method '%s', which no code can answer"):format(method), 0)
+  end
+end
+
+-- Asks for a code: the code and its method, or nil and why there is none.
+local function ask(get_code, challenge)
+  local code, choice = get_code(challenge)
+  if code == nil then return nil, choice end
+  if type(code) ~= "string" then
+    error("get_code must return a string or nil, got " .. type(code), 0)
+  end
+  code = code:match("^%s*(.-)%s*$")
+  if code == "" then return nil, "no code was given" end
+  if choice ~= nil then check_choice(choice, challenge.methods) end
+  return code, choice or challenge.method
+end
+
+local function check_arguments(get_code, options)
+  if type(get_code) ~= "function" then
+    error("get_code must be a function, got " .. type(get_code), 4)
+  end
+  if options ~= nil and type(options) ~= "table" then
+    error("options must be a table, got " .. type(options), 4)
+  end
+  for name in pairs(options or {}) do
+    if name ~= "attempts" then error(("unknown option '%s'"):format(tostring(name)), 4) end
+  end
+  local attempts = options and options.attempts
+  if attempts == nil then return DEFAULT_ATTEMPTS end
+  if type(attempts) ~= "number" or attempts < 1 or attempts % 1 ~= 0 then
+    error("option 'attempts' must be a whole number, 1 or more", 4)
+  end
+  return attempts
+end
+
+local function copy(list)
+  local entries = {}
+  for i, entry in ipairs(list) do entries[i] = entry end
+  return entries
+end
+
+--- Logs in and answers the second factor; see `filescom.client.Client:login_with_otp`.
+function otp.login(client, credentials, get_code, options)
+  local attempts = check_arguments(get_code, options)
+  local session, err, base_url = client:_login(credentials)
+  local state = { methods = {} }
+
+  for attempt = 1, attempts do
+    if session or not CODE_REFUSED[reason_of(err)] then break end
+    state = read_challenge(err, state)
+    local method = preferred(state.methods)
+    if not method then break end
+    local code, chosen = ask(get_code, {
+      method = method, methods = copy(state.methods), message = err.message,
+      attempt = attempt, attempts = attempts, error = attempt > 1 and err or nil,
+    })
+    if not code then
+      err.reason = chosen
+      break
+    end
+    -- The challenge is the region's that gave it: its answer goes straight there.
+    session, err, base_url = client:_login(answer(credentials, state, chosen, code), base_url)
+  end
+  return session, err
+end
+
+return otp

@@ -1,0 +1,101 @@
+--- Sessions: plain tables with the service's own fields, and a few methods.
+--
+-- A session's table holds what the service sent and `base_url`, nothing else, so that it can be
+-- encoded and taken up again. Which client it belongs to is kept in its metatable, one for each
+-- client. Depends on filescom.core; requests are loaded when they are first used.
+--
+-- @module filescom.session
+
+local core = require "filescom.core"
+
+local sessions = {}
+
+-- Sessions that were logged out, or that the service no longer knows.
+local ended = setmetatable({}, { __mode = "k" })
+
+--- The methods of a session.
+-- @type Session
+local Session = {}
+
+local function client_of(session)
+  local class = getmetatable(session)
+  return class and class.client
+end
+
+--- Ends this session, on the client that it came from.
+-- @treturn[1] table `status` and `request_id`
+-- @treturn[2] nil
+-- @treturn[2] table the error; `session/none` where the session has ended already
+function Session:logout()
+  return client_of(self):logout(self)
+end
+
+--- The header that authorises a call with this session, for another HTTP client.
+-- @treturn table `{["X-FilesAPI-Auth"] = id}`
+function Session:headers()
+  return { ["X-FilesAPI-Auth"] = self.id }
+end
+
+--- Any other call of the API with this session.
+-- @tparam string method such as "GET"
+-- @tparam string path below the base URL, such as "/folders"
+-- @tparam[opt] table options see the README's table of request options
+-- @treturn[1] table `status`, `headers` (found in any case), `data` (nil where the answer is empty)
+-- @treturn[2] nil
+-- @treturn[2] table the error
+function Session:request(method, path, options)
+  return require("filescom.request").send(client_of(self), self, method, path, options)
+end
+
+--- What a person may see of a session: never more of the id than tells two apart.
+local function describe(session)
+  return ("filescom session %s... at %s"):format(
+    type(session.id) == "string" and #session.id >= 16 and session.id:sub(1, 4) or "",
+    tostring(session.base_url))
+end
+
+-- Leaving a block must not fail where its work succeeded: the service ends the session in time.
+local function close(session)
+  if not ended[session] then pcall(Session.logout, session) end
+end
+
+--- The metatable of a client's sessions.
+-- @tparam Client client
+-- @treturn table
+function sessions.class(client)
+  return {
+    __index = Session,
+    __name = "filescom.session",
+    __tostring = describe,
+    __close = close,
+    client = client,
+  }
+end
+
+--- Whether a session was logged out, or the service said that it is no more.
+function sessions.has_ended(session)
+  return ended[session] == true
+end
+
+--- Notes that a session is no more.
+function sessions.mark_ended(session)
+  ended[session] = true
+end
+
+--- Checks a session's id and where it lives, and raises an error that names what is wrong.
+-- @tparam table session
+-- @tparam string base_url where it lives if it does not say so itself
+-- @treturn string its base URL in normal form
+function sessions.check(session, base_url)
+  if not core.is_session_id(session.id) then
+    error("a session id must be a non-empty string of visible ASCII", 0)
+  end
+  if session.base_url == nil then return base_url end
+  if type(session.base_url) ~= "string" then
+    error("a session's base_url must be a string, got " .. type(session.base_url), 0)
+  end
+  local normal, why = core.base_url(session.base_url)
+  return normal or error("a session's " .. why, 0)
+end
+
+return sessions

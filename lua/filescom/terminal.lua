@@ -1,0 +1,67 @@
+--- Reading secrets from the terminal, without echo.
+--
+-- For scripts that a person runs; never for servers. A shell does the work: it turns echo off, and
+-- on again whatever ends it, an interrupt included. Depends on a POSIX shell and stty.
+--
+-- @module filescom.terminal
+
+local terminal = {}
+
+-- The prompt comes in through the environment of this one command, quoted; nothing of what is typed
+-- is ever an argument of a process.
+local SCRIPT = [[
+PROMPT=%s; export PROMPT
+exec </dev/tty 2>/dev/null || exit 1
+saved=$(stty -g) || exit 1
+trap 'stty "$saved"; echo >/dev/tty' EXIT
+trap 'exit 130' HUP INT QUIT TERM
+printf %%s "$PROMPT" >/dev/tty
+stty %s
+IFS= read -r answer || exit 1
+printf %%s "$answer"
+]]
+
+local function quoted(text)
+  return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
+local function ask(prompt, mode)
+  if type(prompt) ~= "string" or prompt:find("%z") then
+    error("prompt must be a string without NUL bytes", 3)
+  end
+  local pipe = io.popen(SCRIPT:format(quoted(prompt), mode))
+  local answer = pipe and pipe:read("*a")
+  local closed = pipe and pipe:close()
+  -- Lua 5.1 does not tell how the shell ended; an empty answer is all that is known then.
+  if not closed or answer == nil or answer == "" then return nil, "nothing was typed" end
+  return answer
+end
+
+--- Asks for a secret: what is typed is not shown.
+-- @tparam string prompt shown as it is
+-- @treturn[1] string what was typed
+-- @treturn[2] nil
+-- @treturn[2] string why there is nothing
+function terminal.read_secret(prompt)
+  return ask(prompt, "-echo")
+end
+
+--- Asks for something that may be seen.
+-- @tparam string prompt shown as it is
+-- @treturn[1] string what was typed
+-- @treturn[2] nil
+-- @treturn[2] string why there is nothing
+function terminal.read_line(prompt)
+  return ask(prompt, "echo")
+end
+
+--- A `get_code` for `login_with_otp` that asks at the terminal.
+function terminal.get_code(challenge)
+  if challenge.error then
+    io.stderr:write(("The code was refused: %s\n"):format(challenge.error.message))
+  end
+  return terminal.read_secret(("Code (%s), attempt %d of %d: "):format(challenge.method,
+    challenge.attempt, challenge.attempts))
+end
+
+return terminal
