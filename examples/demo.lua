@@ -15,6 +15,7 @@ local function environment(settings)
   return table.concat(words, " ")
 end
 
+io.stdout:setvbuf "line"
 print("A stand-in for Files.com listens at " .. standin.https.base_url)
 print("The user 'tess' has a password and a TOTP device.\n")
 

@@ -7,4 +7,5 @@ local connection = assert(require("socket").connect("127.0.0.1", tonumber(arg[1]
 assert(connection:send(cjson.encode { op = "code", username = arg[2] } .. "\n"))
 local line = assert(connection:receive("*l"))
 local answer = cjson.decode(line)
-print(assert(answer.result, answer.error))
+if not answer.ok then error(answer.error) end
+print(answer.result)
