@@ -17,6 +17,7 @@
 
 struct filescom_client {
     size_t references;
+    size_t in_flight;
     filescom_engine *engine;
     char base_url[FC_BASE_URL_SIZE];
     filescom_options options; /* its strings are this client's copies */
@@ -33,7 +34,8 @@ void filescom_options_init(filescom_options *options)
                                   .timeout_ms = 60000,
                                   .connect_timeout_ms = 15000,
                                   .retries = 2,
-                                  .max_response_size = 1024 * 1024};
+                                  .max_response_size = 1024 * 1024,
+                                  .max_in_flight = 1000};
 }
 
 static bool copy_string(const char **copy, const char *text)
@@ -101,6 +103,8 @@ static filescom_code check_options(const filescom_options *options, char *messag
         return fc_fail(message, FILESCOM_BAD_ARGUMENT, "retries must not be negative");
     if (options->max_response_size == 0)
         return fc_fail(message, FILESCOM_BAD_ARGUMENT, "max_response_size must be above 0");
+    if (options->max_in_flight == 0)
+        return fc_fail(message, FILESCOM_BAD_ARGUMENT, "max_in_flight must be above 0");
     if (!is_text_value(options->user_agent))
         return fc_fail(message, FILESCOM_BAD_ARGUMENT, "user_agent holds a control character");
     if (!is_text_value(options->language))
@@ -166,6 +170,21 @@ const char *filescom_client_base_url(const filescom_client *client)
 filescom_engine *fc_client_engine(const filescom_client *client)
 {
     return client->engine;
+}
+
+bool fc_client_enter_exchange(filescom_client *client)
+{
+    if (client->in_flight >= client->options.max_in_flight)
+        return false;
+    client->in_flight++;
+    client->engine->in_flight++;
+    return true;
+}
+
+void fc_client_leave_exchange(filescom_client *client)
+{
+    client->in_flight--;
+    client->engine->in_flight--;
 }
 
 bool fc_client_has_proxy(const filescom_client *client)

@@ -12,7 +12,6 @@
 
 filescom_engine *fc_client_engine(const filescom_client *client);
 void fc_client_retain(filescom_client *client);
-long fc_client_connect_timeout_ms(const filescom_client *client);
 
 /*
  * An easy handle that carries the client's options, from the idle ones where there is one; NULL
@@ -23,6 +22,10 @@ CURL *fc_client_take_handle(filescom_client *client) FILESCOM_MUST_USE;
 
 /* Gives a handle back that is in no multi handle any more and holds nothing of a request. */
 void fc_client_give_handle(filescom_client *client, CURL *easy);
+
+/* Counts an exchange as in flight, where the limits allow one more; and no longer. */
+bool fc_client_enter_exchange(filescom_client *client) FILESCOM_MUST_USE;
+void fc_client_leave_exchange(filescom_client *client);
 
 /* Whether the client names a proxy of its own. */
 bool fc_client_has_proxy(const filescom_client *client);

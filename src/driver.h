@@ -52,6 +52,10 @@ int fc_driver_descriptor(fc_driver *driver);
 /* Wakes whoever waits when this time has come (fc_now_ms; FC_NEVER: no such time). */
 void fc_driver_set_alarm(fc_driver *driver, int64_t due_ms);
 
+/* Lets libcurl do what is due by time, a transfer's beginning included, without looking at sockets.
+ */
+void fc_driver_kick(fc_driver *driver);
+
 /*
  * Waits at most timeout_ms (0: not at all, negative: without bound) for something to do and lets
  * libcurl do it. False where a signal ended the wait.

@@ -13,6 +13,8 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -33,7 +35,7 @@ struct fc_driver {
     CURLM *multi;
     int epoll;
     int timer;             /* a timerfd in the set, -1 until the descriptor was asked for */
-    bool stepping;         /* inside fc_driver_step, which arms the timer once, at its end */
+    bool stepping;         /* libcurl is at work: the timer is armed once, when it is done */
     int64_t curl_due;      /* when libcurl wants to be called, FC_NEVER: not */
     int64_t alarm;         /* see fc_driver_set_alarm */
     int64_t armed;         /* what the timerfd is set to */
@@ -299,21 +301,54 @@ static void handle_event(fc_driver *driver, const struct epoll_event *event)
         unregister(driver, socket, &driver->sockets[socket]);
 }
 
+/*
+ * Work of an event loop's: a thread that libcurl starts meanwhile, to look a name up, inherits the
+ * signal mask and must not be given the process's signals.
+ */
+static void begin_work(fc_driver *driver, sigset_t *before)
+{
+    sigset_t every;
+
+    driver->stepping = true;
+    if (driver->timer < 0)
+        return;
+    sigfillset(&every);
+    pthread_sigmask(SIG_SETMASK, &every, before);
+}
+
+static void end_work(fc_driver *driver, const sigset_t *before)
+{
+    if (driver->timer >= 0)
+        pthread_sigmask(SIG_SETMASK, before, NULL);
+    driver->stepping = false;
+    arm_timer(driver);
+}
+
+void fc_driver_kick(fc_driver *driver)
+{
+    sigset_t before;
+
+    begin_work(driver, &before);
+    run_due_timers(driver);
+    end_work(driver, &before);
+}
+
 bool fc_driver_step(fc_driver *driver, int64_t timeout_ms)
 {
     struct epoll_event events[EVENTS_AT_ONCE];
+    sigset_t before;
     int count;
+    int failure;
     int i;
 
-    driver->stepping = true;
-    run_due_timers(driver);
     count = epoll_wait(driver->epoll, events, EVENTS_AT_ONCE, wait_limit(driver, timeout_ms));
+    failure = errno;
+    begin_work(driver, &before);
     for (i = 0; i < count; i++)
         handle_event(driver, &events[i]);
     run_due_timers(driver);
-    driver->stepping = false;
-    arm_timer(driver);
-    return count >= 0 || errno != EINTR;
+    end_work(driver, &before);
+    return count >= 0 || failure != EINTR;
 }
 
 #endif

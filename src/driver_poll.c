@@ -84,6 +84,11 @@ static int poll_timeout(const fc_driver *driver, int64_t timeout_ms)
     return (int)(timeout_ms < until_alarm ? timeout_ms : until_alarm);
 }
 
+void fc_driver_kick(fc_driver *driver)
+{
+    fc_driver_step(driver, 0);
+}
+
 bool fc_driver_step(fc_driver *driver, int64_t timeout_ms)
 {
     int running;

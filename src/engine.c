@@ -206,6 +206,12 @@ static void resume_due(filescom_engine *engine)
     fc_engine_schedule(engine);
 }
 
+void fc_engine_kick(filescom_engine *engine)
+{
+    fc_driver_kick(engine->driver);
+    collect_attempts(engine);
+}
+
 bool fc_engine_advance(filescom_engine *engine, int64_t timeout_ms)
 {
     bool unsignalled = fc_driver_step(engine->driver, timeout_ms);

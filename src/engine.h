@@ -42,6 +42,9 @@ void fc_engine_retain(filescom_engine *engine);
 /* Sets the alarm to the earliest of the pauses. */
 void fc_engine_schedule(filescom_engine *engine);
 
+/* Sends what has just begun on its way. */
+void fc_engine_kick(filescom_engine *engine);
+
 /* Waits and works; as fc_driver_step. */
 bool fc_engine_advance(filescom_engine *engine, int64_t timeout_ms);
 

@@ -36,14 +36,22 @@ static bool begins_answer(const char *line, size_t size)
     return size > 5 && memcmp(line, "HTTP/", 5) == 0;
 }
 
+static bool is_blank_line(const char *line, size_t size)
+{
+    return (size == 1 && line[0] == '\n') || (size == 2 && line[0] == '\r' && line[1] == '\n');
+}
+
 /* CURLOPT_HEADERFUNCTION: called for every line; only the last answer's are kept (not 1xx's). */
 static size_t receive_head(char *line, size_t unit, size_t count, void *userdata)
 {
     filescom_exchange *exchange = userdata;
     fc_append result;
 
-    if (begins_answer(line, unit * count))
+    if (begins_answer(line, unit * count)) {
         fc_buffer_clear(&exchange->head);
+        exchange->head_is_whole = false;
+    }
+    exchange->head_is_whole |= is_blank_line(line, unit * count);
     result = fc_buffer_append(&exchange->head, line, unit * count);
     exchange->too_large |= result == FC_APPEND_FULL;
     exchange->no_memory |= result == FC_APPEND_NO_MEMORY;
@@ -220,7 +228,7 @@ static void end(filescom_exchange *exchange, filescom_code result)
 {
     fc_link_remove(&exchange->link);
     fc_link_append(&exchange->engine->ended, &exchange->link);
-    exchange->engine->in_flight--;
+    fc_client_leave_exchange(exchange->client);
     exchange->result = result;
     wipe_request(exchange);
 }
@@ -277,10 +285,20 @@ static filescom_code code_of(CURLcode result)
     }
 }
 
+static bool was_nothing_sent(const filescom_exchange *exchange)
+{
+    long sent = 0;
+
+    curl_easy_getinfo(exchange->easy, CURLINFO_REQUEST_SIZE, &sent);
+    return sent == 0;
+}
+
 static filescom_code classify(const filescom_exchange *exchange, CURLcode result)
 {
-    if (result == CURLE_OK)
+    if (result == CURLE_OK && exchange->head_is_whole)
         return FILESCOM_OK;
+    if (result == CURLE_OK)
+        return FILESCOM_INTERRUPTED; /* libcurl is content with half a header block */
     if (exchange->no_memory)
         return FILESCOM_NO_MEMORY;
     if (exchange->too_large)
@@ -289,6 +307,9 @@ static filescom_code classify(const filescom_exchange *exchange, CURLcode result
         return FILESCOM_INTERRUPTED;
     if (proxy_refused(exchange->easy))
         return FILESCOM_CONNECT;
+    /* How libcurl before 8.6 says that a header line is longer than it takes. */
+    if (result == CURLE_OUT_OF_MEMORY && !was_nothing_sent(exchange))
+        return FILESCOM_TOO_LARGE;
     return code_of(result);
 }
 
@@ -312,8 +333,9 @@ static const char *what_failed(filescom_code code)
 
 static void describe_failure(filescom_exchange *exchange, filescom_code code, CURLcode result)
 {
-    const char *detail =
-        exchange->curl_message[0] ? exchange->curl_message : curl_easy_strerror(result);
+    const char *detail = exchange->curl_message[0] ? exchange->curl_message
+                         : result == CURLE_OK      ? "the answer ends inside its headers"
+                                                   : curl_easy_strerror(result);
 
     if (code == FILESCOM_OK)
         return;
@@ -338,14 +360,6 @@ static void describe_attempt(filescom_exchange *exchange)
 }
 
 /* ---- further attempts ----------------------------------------------------------------------- */
-
-static bool was_nothing_sent(const filescom_exchange *exchange)
-{
-    long sent = 0;
-
-    curl_easy_getinfo(exchange->easy, CURLINFO_REQUEST_SIZE, &sent);
-    return sent == 0;
-}
 
 /* A certificate that is not trusted now is not trusted in a moment either. */
 static bool is_passing(CURLcode result)
@@ -499,16 +513,23 @@ filescom_code fc_exchange_begin(filescom_client *client, const fc_exchange_plan 
     filescom_exchange *begun;
 
     *exchange = NULL;
-    if (!fc_engine_enter(fc_client_engine(client)) || !(begun = new_exchange(client, plan)))
+    if (!fc_engine_enter(fc_client_engine(client)))
         return fc_fail_no_memory(message);
+    if (!fc_client_enter_exchange(client))
+        return fc_fail(message, FILESCOM_BUSY, "max_in_flight exchanges are in flight already");
+    begun = new_exchange(client, plan);
+    if (begun == NULL) {
+        fc_client_leave_exchange(client);
+        return fc_fail_no_memory(message);
+    }
     take_over(&begun->header_lines, plan->header_lines);
     if (plan->body != NULL)
         take_over(&begun->body, plan->body);
-    begun->engine->in_flight++;
     if (!make_url(begun, plan->path) || !link_headers(begun) || !start_attempt(begun)) {
         filescom_exchange_release(begun);
         return fc_fail_no_memory(message);
     }
+    fc_engine_kick(begun->engine);
     *exchange = begun;
     return FILESCOM_OK;
 }

@@ -46,6 +46,7 @@ struct filescom_exchange {
 
     /* The answer. */
     fc_buffer head;
+    bool head_is_whole; /* its blank line came */
     fc_buffer content;
     bool too_large; /* a limit of ours ended the transfer */
     bool no_memory;

@@ -52,6 +52,7 @@ typedef enum filescom_code {
     FILESCOM_TIMEOUT,     /* a time limit passed */
     FILESCOM_INTERRUPTED, /* the connection broke, or the answer is not HTTP, before it was whole */
     FILESCOM_TOO_LARGE,   /* the answer is larger than max_response_size */
+    FILESCOM_BUSY,        /* max_in_flight exchanges of the client are in flight already */
     FILESCOM_NO_MEMORY,   /* memory or a system resource ran out */
     FILESCOM_BAD_ARGUMENT, /* the caller's mistake; the message names it */
 } filescom_code;
@@ -107,6 +108,7 @@ typedef struct filescom_options {
     const char *language;     /* Accept-Language */
     const char *workspace_id; /* X-Files-Workspace-Id */
     size_t max_response_size; /* bytes of an answer's body; default 1048576 */
+    size_t max_in_flight;     /* exchanges at once; default 1000 */
 } filescom_options;
 
 void filescom_options_init(filescom_options *options);
@@ -172,7 +174,8 @@ typedef struct filescom_request {
 
 /*
  * Begin an exchange and return without waiting: *exchange holds one reference.
- * FILESCOM_BAD_ARGUMENT (message names the mistake) or FILESCOM_NO_MEMORY: nothing was begun.
+ * FILESCOM_BAD_ARGUMENT (message names the mistake), FILESCOM_BUSY or FILESCOM_NO_MEMORY: nothing
+ * was begun.
  * base_url NULL means the client's own.
  */
 filescom_code filescom_login(filescom_client *client, const char *base_url,

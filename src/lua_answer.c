@@ -53,6 +53,15 @@ static int push_failure(lua_State *L, const filescom_exchange *exchange, const c
     return 2;
 }
 
+int core_push_own_failure(lua_State *L, filescom_code code, const char *message)
+{
+    lua_pushnil(L);
+    lua_createtable(L, 0, 2);
+    set_string(L, "type", filescom_code_type(code));
+    set_string(L, "message", message);
+    return 2;
+}
+
 static bool is_success(const filescom_exchange *exchange)
 {
     long status = filescom_exchange_status(exchange);

@@ -59,9 +59,14 @@ static int client_tostring(lua_State *L)
     return 1;
 }
 
+/* With the box of an exchange at the top: that, or nil and why it could not begin now. */
 static int begun(lua_State *L, filescom_code code, const char *message)
 {
-    return code == FILESCOM_OK ? 1 : core_raise(L, code, message);
+    if (code == FILESCOM_OK)
+        return 1;
+    if (code == FILESCOM_BUSY)
+        return core_push_own_failure(L, code, message);
+    return core_raise(L, code, message);
 }
 
 /* client:begin_login(credentials [, base_url]) -> exchange */
@@ -110,20 +115,23 @@ static int client_begin_request(lua_State *L)
 
 static int client_login(lua_State *L)
 {
-    client_begin_login(L);
-    return core_complete_exchange(L);
+    int count = client_begin_login(L);
+
+    return count == 1 ? core_complete_exchange(L) : count;
 }
 
 static int client_logout(lua_State *L)
 {
-    client_begin_logout(L);
-    return core_complete_exchange(L);
+    int count = client_begin_logout(L);
+
+    return count == 1 ? core_complete_exchange(L) : count;
 }
 
 static int client_request(lua_State *L)
 {
-    client_begin_request(L);
-    return core_complete_exchange(L);
+    int count = client_begin_request(L);
+
+    return count == 1 ? core_complete_exchange(L) : count;
 }
 
 static const luaL_Reg methods[] = {

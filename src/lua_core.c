@@ -1,8 +1,4 @@
-/*
- * lua_core.c - the module filescom.core: one engine for each Lua state, and what belongs to it.
- *
- * See lua_core.h for the rules of the binding.
- */
+/* lua_core.c - the module filescom.core: what its files share, and its opening. See lua_core.h. */
 #define _GNU_SOURCE
 #include "lua_core.h"
 #include "base_url.h"
@@ -10,8 +6,6 @@
 #include <dlfcn.h>
 #include <stdarg.h>
 #include <string.h>
-
-#define ENGINE "filescom.engine"
 
 #if defined(__GNUC__)
 #define EXPORTED __attribute__((visibility("default")))
@@ -83,87 +77,6 @@ void core_new_class(lua_State *L, const char *name, const luaL_Reg *methods,
     lua_pop(L, 1);
 }
 
-/* ---- the engine ----------------------------------------------------------------------------- */
-
-typedef struct engine_box {
-    filescom_engine *engine;
-} engine_box;
-
-static int engine_gc(lua_State *L)
-{
-    engine_box *box = luaL_checkudata(L, 1, ENGINE);
-
-    filescom_engine_release(box->engine);
-    box->engine = NULL;
-    return 0;
-}
-
-static void open_engine(lua_State *L)
-{
-    static const luaL_Reg methods[] = {{NULL, NULL}};
-    static const luaL_Reg metamethods[] = {{"__gc", engine_gc}, {NULL, NULL}};
-    engine_box *box;
-
-    core_new_class(L, ENGINE, methods, metamethods);
-    box = lua_newuserdatauv(L, sizeof *box, 0);
-    box->engine = NULL;
-    luaL_getmetatable(L, ENGINE);
-    lua_setmetatable(L, -2);
-    lua_setfield(L, LUA_REGISTRYINDEX, ENGINE ".box");
-}
-
-filescom_engine *core_engine(lua_State *L)
-{
-    engine_box *box;
-
-    lua_getfield(L, LUA_REGISTRYINDEX, ENGINE ".box");
-    box = lua_touserdata(L, -1);
-    lua_pop(L, 1); /* the registry keeps it */
-    if (box->engine == NULL)
-        box->engine = filescom_engine_new();
-    if (box->engine == NULL)
-        luaL_error(L, "filescom: libcurl could not be started");
-    return box->engine;
-}
-
-/* core.descriptor() -> the engine's descriptor to watch for reading, or nil where it has none */
-static int core_descriptor(lua_State *L)
-{
-    int descriptor = filescom_engine_descriptor(core_engine(L));
-
-    if (descriptor < 0)
-        lua_pushnil(L);
-    else
-        lua_pushinteger(L, descriptor);
-    return 1;
-}
-
-/* core.step(): does what can be done without blocking */
-static int core_step(lua_State *L)
-{
-    filescom_engine_step(core_engine(L));
-    return 0;
-}
-
-/* core.next_ended() -> the id of an exchange that has ended and that nobody waited for, or nil */
-static int core_next_ended(lua_State *L)
-{
-    filescom_exchange *ended = filescom_engine_next_ended(core_engine(L));
-
-    if (ended == NULL)
-        lua_pushnil(L);
-    else
-        lua_pushnumber(L, (lua_Number)filescom_exchange_id(ended));
-    return 1;
-}
-
-/* core.in_flight() -> how many exchanges are in flight */
-static int core_in_flight(lua_State *L)
-{
-    lua_pushinteger(L, (lua_Integer)filescom_engine_in_flight(core_engine(L)));
-    return 1;
-}
-
 /* ---- URLs and ids --------------------------------------------------------------------------- */
 
 static int push_url(lua_State *L, filescom_code code, const char *url, const char *message)
@@ -230,10 +143,6 @@ static void stay_loaded(void)
 
 static const luaL_Reg functions[] = {
     {"client", core_new_client},
-    {"descriptor", core_descriptor},
-    {"step", core_step},
-    {"next_ended", core_next_ended},
-    {"in_flight", core_in_flight},
     {"base_url", core_base_url},
     {"region_base_url", core_region_base_url},
     {"is_session_id", core_is_session_id},
@@ -246,10 +155,11 @@ int luaopen_filescom_core(lua_State *L)
 {
     stay_loaded();
     core_open_json(L);
-    open_engine(L);
+    core_open_engine(L);
     core_open_client(L);
     core_open_exchange(L);
     luaL_newlib(L, functions);
+    core_add_engine_functions(L);
     lua_pushliteral(L, FILESCOM_VERSION);
     lua_setfield(L, -2, "_VERSION");
     return 1;

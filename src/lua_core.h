@@ -28,10 +28,17 @@ typedef struct exchange_box {
     exchange_kind kind;
 } exchange_box;
 
-/* ---- lua_core.c ----------------------------------------------------------------------------- */
+/* ---- lua_engine.c --------------------------------------------------------------------------- */
 
 /* This Lua state's engine, made when first asked for; raises where that fails. */
 filescom_engine *core_engine(lua_State *L);
+
+void core_open_engine(lua_State *L);
+
+/* Adds the engine's functions to the module's table at the top of the stack. */
+void core_add_engine_functions(lua_State *L);
+
+/* ---- lua_core.c ----------------------------------------------------------------------------- */
 
 /* Raises the error that belongs to a code that began nothing. */
 int core_raise(lua_State *L, filescom_code code, const char *message);
@@ -79,6 +86,9 @@ int core_complete_exchange(lua_State *L);
  * (see lua/filescom/errors.lua, which makes the public error of it). Returns the number of values.
  */
 int core_push_answer(lua_State *L, const filescom_exchange *exchange, exchange_kind kind);
+
+/* Pushes nil and the failure of an exchange that did not begin; returns 2. */
+int core_push_own_failure(lua_State *L, filescom_code code, const char *message);
 
 /* ---- lua_json.c ----------------------------------------------------------------------------- */
 

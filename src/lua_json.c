@@ -2,6 +2,7 @@
 #include "lua_core.h"
 
 #include <math.h>
+#include <string.h>
 
 #define DECODE "filescom.decode"
 #define MAX_DEPTH 100
@@ -107,6 +108,9 @@ bool core_push_json(lua_State *L, filescom_bytes text)
 {
     int status;
 
+    /* lua-cjson takes a NUL for the end of the text, whatever follows. */
+    if (text.size > 0 && memchr(text.data, '\0', text.size) != NULL)
+        return false;
     lua_getfield(L, LUA_REGISTRYINDEX, DECODE);
     lua_pushlstring(L, text.size ? text.data : "", text.size);
     status = lua_pcall(L, 1, 1, 0);

@@ -77,7 +77,7 @@ static void read_size(lua_State *L, const char *name, void *target)
     lua_Number size = read_number(L, name);
 
     if (!(size >= 1 && size <= LARGEST_SIZE) || size != (lua_Number)(size_t)size)
-        core_usage_error(L, "option '%s' must be a whole number of bytes, 1 or more", name);
+        core_usage_error(L, "option '%s' must be a whole number, 1 or more", name);
     *(size_t *)target = (size_t)size;
 }
 
@@ -151,6 +151,7 @@ static const field client_options[] = {
     {"language", read_string, OPTION(language)},
     {"workspace_id", read_string, OPTION(workspace_id)},
     {"max_response_size", read_size, OPTION(max_response_size)},
+    {"max_in_flight", read_size, OPTION(max_in_flight)},
     {NULL, NULL, 0},
 };
 

@@ -34,6 +34,8 @@ const char *filescom_code_type(filescom_code code)
         return "network/interrupted";
     case FILESCOM_TOO_LARGE:
         return "response/too-large";
+    case FILESCOM_BUSY:
+        return "network/busy";
     default:
         return NULL;
     }

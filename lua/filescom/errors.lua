@@ -62,8 +62,9 @@ end
 -- One readable line of a text that somebody else wrote, or nil where nothing of it is readable.
 local function readable(text)
   if type(text) ~= "string" then return nil end
-  text = text:sub(1, 4 * MAX_TEXT):gsub("[%z\1-\32\127]+", " ")
-  text = valid_utf8(text):gsub("^ +", ""):gsub(" +$", "")
+  text = valid_utf8(text:sub(1, 4 * MAX_TEXT))
+  text = text:gsub("\194[\128-\159]", " ") -- control characters beyond ASCII
+  text = text:gsub("[%z\1-\32\127]+", " "):gsub("^ +", ""):gsub(" +$", "")
   return text ~= "" and shortened(text) or nil
 end
 
