@@ -98,6 +98,17 @@ bool fc_base_url_is_plain(const char *normal)
     return strncmp(normal, "http://", 7) == 0;
 }
 
+bool fc_base_url_is_numeric(const char *normal)
+{
+    const char *host = strstr(normal, "://");
+
+    if (host == NULL)
+        return false;
+    host += 3;
+    return *host == '[' || host[strspn(host, "0123456789.")] == ':' ||
+           host[strspn(host, "0123456789.")] == '/';
+}
+
 static filescom_code check_parts(const parts *url, char *message)
 {
     if (url->user != NULL || url->password != NULL)

@@ -19,6 +19,9 @@
 /* Whether a base URL in normal form is plain http, which is for loopback addresses alone. */
 bool fc_base_url_is_plain(const char *normal);
 
+/* Whether its host is an address, so that nothing has to be looked up. */
+bool fc_base_url_is_numeric(const char *normal);
+
 /* Whether a socket address is a loopback address. */
 bool fc_is_loopback_address(const struct sockaddr *address);
 

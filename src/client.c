@@ -12,6 +12,9 @@
 #define IDLE_HANDLES 64
 #define MAX_HEADERS_SIZE (256 * 1024)
 #define MAX_BODY_SIZE SIZE_MAX
+#define MAX_AGENT_SIZE 256
+#define OWN_AGENT "filescom-lua/" FILESCOM_VERSION
+#define LARGEST_UNASKED_BODY 1000
 #define SESSIONS_PATH "/sessions"
 #define SESSION_HEADER "X-FilesAPI-Auth"
 
@@ -105,6 +108,9 @@ static filescom_code check_options(const filescom_options *options, char *messag
         return fc_fail(message, FILESCOM_BAD_ARGUMENT, "max_response_size must be above 0");
     if (options->max_in_flight == 0)
         return fc_fail(message, FILESCOM_BAD_ARGUMENT, "max_in_flight must be above 0");
+    if (options->user_agent != NULL &&
+        strlen(options->user_agent) + sizeof OWN_AGENT >= MAX_AGENT_SIZE)
+        return fc_fail(message, FILESCOM_BAD_ARGUMENT, "user_agent is too long");
     if (!is_text_value(options->user_agent))
         return fc_fail(message, FILESCOM_BAD_ARGUMENT, "user_agent holds a control character");
     if (!is_text_value(options->language))
@@ -235,16 +241,6 @@ static CURLcode set_tls(CURL *easy, const filescom_options *options)
     return CURLE_OK;
 }
 
-static CURLcode set_agent(CURL *easy, const char *user_agent)
-{
-    char agent[256];
-
-    snprintf(agent, sizeof agent, "%s%sfilescom-lua/" FILESCOM_VERSION,
-             user_agent ? user_agent : "", user_agent ? " " : "");
-    SET(CURLOPT_USERAGENT, agent);
-    return CURLE_OK;
-}
-
 static CURLcode set_options(filescom_client *client, CURL *easy)
 {
     CURLcode code;
@@ -252,8 +248,7 @@ static CURLcode set_options(filescom_client *client, CURL *easy)
     SET(CURLOPT_SHARE, client->engine->share);
     SET(CURLOPT_CONNECTTIMEOUT_MS, client->options.connect_timeout_ms);
     SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)client->options.max_response_size);
-    if ((code = set_protocol(easy)) || (code = set_tls(easy, &client->options)) ||
-        (code = set_agent(easy, client->options.user_agent)))
+    if ((code = set_protocol(easy)) || (code = set_tls(easy, &client->options)))
         return code;
     return fc_driver_prepare(client->engine->driver, easy);
 }
@@ -340,21 +335,44 @@ static fc_append add_default_line(lines *to, const filescom_request *request, co
     return has_header(request, name) ? FC_APPENDED : add_text_line(to, name, value);
 }
 
-/* "Expect:" keeps libcurl from asking first, and waiting a second for the leave, with large bodies.
+/*
+ * libcurl asks before it sends a large body, and waits a second for the leave; a line without a
+ * value tells it not to. (libcurl writes header lines character by character: none is sent that is
+ * not needed.)
  */
-static fc_append add_common_lines(lines *to, const filescom_options *options,
-                                  const filescom_request *request)
+static fc_append add_no_expect_line(lines *to, size_t body_size)
 {
     static const char no_expect[] = "Expect:";
+    fc_append result = FC_APPENDED;
+
+    if (body_size > LARGEST_UNASKED_BODY) {
+        result = fc_buffer_append(&to->text, no_expect, sizeof no_expect);
+        to->count += result == FC_APPENDED;
+    }
+    return result;
+}
+
+/* Not by CURLOPT_USERAGENT, which would write it twice. */
+static fc_append add_agent_line(lines *to, const filescom_request *request, const char *user_agent)
+{
+    char agent[MAX_AGENT_SIZE];
+
+    snprintf(agent, sizeof agent, "%s%s" OWN_AGENT, user_agent ? user_agent : "",
+             user_agent ? " " : "");
+    return add_default_line(to, request, "User-Agent", agent);
+}
+
+static fc_append add_common_lines(lines *to, const filescom_options *options,
+                                  const filescom_request *request, size_t body_size)
+{
     fc_append result;
 
     if ((result = add_default_line(to, request, "Accept", "application/json")) ||
-        (result = fc_buffer_append(&to->text, no_expect, sizeof no_expect)))
+        (result = add_agent_line(to, request, options->user_agent)) ||
+        (result = add_default_line(to, request, "Accept-Language", options->language)) ||
+        (result = add_default_line(to, request, "X-Files-Workspace-Id", options->workspace_id)))
         return result;
-    to->count++;
-    if ((result = add_default_line(to, request, "Accept-Language", options->language)))
-        return result;
-    return add_default_line(to, request, "X-Files-Workspace-Id", options->workspace_id);
+    return add_no_expect_line(to, body_size);
 }
 
 static filescom_code begin(filescom_client *client, fc_exchange_plan *plan, lines *headers,
@@ -423,7 +441,7 @@ filescom_code filescom_login(filescom_client *client, const char *base_url,
     if (code != FILESCOM_OK)
         return code;
     if (!(built = fc_multipart_build(&body, fields, sizeof fields / sizeof *fields, boundary)) &&
-        !(built = add_common_lines(&headers, &client->options, &no_request)))
+        !(built = add_common_lines(&headers, &client->options, &no_request, body.size)))
         built = add_form_line(&headers, boundary);
     return begin(client, &plan, &headers, &body, built, exchange, message);
 }
@@ -534,7 +552,7 @@ static filescom_code check_request(const filescom_request *request, char *messag
 static fc_append add_request_lines(lines *to, const filescom_client *client,
                                    const filescom_request *request)
 {
-    fc_append result = add_common_lines(to, &client->options, request);
+    fc_append result = add_common_lines(to, &client->options, request, request->body.size);
     size_t i;
 
     if (result == FC_APPENDED && request->session_id.data != NULL)

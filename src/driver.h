@@ -49,18 +49,20 @@ curl_socket_t fc_driver_open_socket(fc_driver *driver, const struct curl_sockadd
 /* The pollable descriptor, -1 where there is none. */
 int fc_driver_descriptor(fc_driver *driver);
 
-/* Wakes whoever waits when this time has come (fc_now_ms; FC_NEVER: no such time). */
+/* Sets a time at which whoever waits is to be woken (fc_now_ms; FC_NEVER: no such time). */
 void fc_driver_set_alarm(fc_driver *driver, int64_t due_ms);
 
-/* Lets libcurl do what is due by time, a transfer's beginning included, without looking at sockets.
- */
-void fc_driver_kick(fc_driver *driver);
-
 /*
- * Waits at most timeout_ms (0: not at all, negative: without bound) for something to do and lets
- * libcurl do it. False where a signal ended the wait.
+ * Waits at most timeout_ms (0: not at all, negative: without bound) for something to do. Returns
+ * how many sockets have news; negative where a signal ended the wait.
  */
-bool fc_driver_step(fc_driver *driver, int64_t timeout_ms);
+int fc_driver_wait(fc_driver *driver, int64_t timeout_ms);
+
+/* Lets libcurl do what the last wait found and what is due by time. */
+void fc_driver_work(fc_driver *driver);
+
+/* Sees to it that the descriptor is readable when the next time is due; to be called after work. */
+void fc_driver_arm(fc_driver *driver);
 
 #pragma GCC visibility pop
 

@@ -13,8 +13,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -35,12 +33,13 @@ struct fc_driver {
     CURLM *multi;
     int epoll;
     int timer;             /* a timerfd in the set, -1 until the descriptor was asked for */
-    bool stepping;         /* libcurl is at work: the timer is armed once, when it is done */
     int64_t curl_due;      /* when libcurl wants to be called, FC_NEVER: not */
     int64_t alarm;         /* see fc_driver_set_alarm */
     int64_t armed;         /* what the timerfd is set to */
     socket_state *sockets; /* by descriptor */
     size_t socket_count;
+    struct epoll_event events[EVENTS_AT_ONCE]; /* what the last wait found */
+    int event_count;
 };
 
 /* ---- time ----------------------------------------------------------------------------------- */
@@ -50,17 +49,19 @@ static int64_t next_due(const fc_driver *driver)
     return driver->curl_due < driver->alarm ? driver->curl_due : driver->alarm;
 }
 
-static void arm_timer(fc_driver *driver)
+/*
+ * A timer that goes off too early costs one look; setting it anew for every exchange, whose limits
+ * mostly never come to pass, costs a system call each time. So it is only ever brought forward.
+ */
+void fc_driver_arm(fc_driver *driver)
 {
     struct itimerspec setting = {{0, 0}, {0, 0}};
     int64_t due = next_due(driver);
 
-    if (driver->timer < 0 || driver->stepping || due == driver->armed)
+    if (driver->timer < 0 || due >= driver->armed)
         return;
-    if (due != FC_NEVER) {
-        setting.it_value.tv_sec = due / 1000;
-        setting.it_value.tv_nsec = due % 1000 * 1000000 + 1; /* all zero would disarm it */
-    }
+    setting.it_value.tv_sec = due / 1000;
+    setting.it_value.tv_nsec = due % 1000 * 1000000 + 1; /* all zero would disarm it */
     timerfd_settime(driver->timer, TFD_TIMER_ABSTIME, &setting, NULL);
     driver->armed = due;
 }
@@ -72,14 +73,12 @@ static int timer_changed(CURLM *multi, long timeout_ms, void *data)
 
     (void)multi;
     driver->curl_due = timeout_ms < 0 ? FC_NEVER : fc_now_ms() + timeout_ms;
-    arm_timer(driver);
     return 0;
 }
 
 void fc_driver_set_alarm(fc_driver *driver, int64_t due_ms)
 {
     driver->alarm = due_ms;
-    arm_timer(driver);
 }
 
 /* The timer stays readable, and so the set, until it is read. */
@@ -250,7 +249,7 @@ static bool add_timer(fc_driver *driver)
         driver->timer = -1;
         return false;
     }
-    arm_timer(driver);
+    fc_driver_arm(driver);
     return true;
 }
 
@@ -301,54 +300,23 @@ static void handle_event(fc_driver *driver, const struct epoll_event *event)
         unregister(driver, socket, &driver->sockets[socket]);
 }
 
-/*
- * Work of an event loop's: a thread that libcurl starts meanwhile, to look a name up, inherits the
- * signal mask and must not be given the process's signals.
- */
-static void begin_work(fc_driver *driver, sigset_t *before)
+int fc_driver_wait(fc_driver *driver, int64_t timeout_ms)
 {
-    sigset_t every;
+    int count =
+        epoll_wait(driver->epoll, driver->events, EVENTS_AT_ONCE, wait_limit(driver, timeout_ms));
 
-    driver->stepping = true;
-    if (driver->timer < 0)
-        return;
-    sigfillset(&every);
-    pthread_sigmask(SIG_SETMASK, &every, before);
+    driver->event_count = count > 0 ? count : 0;
+    return count < 0 && errno != EINTR ? 0 : count;
 }
 
-static void end_work(fc_driver *driver, const sigset_t *before)
+void fc_driver_work(fc_driver *driver)
 {
-    if (driver->timer >= 0)
-        pthread_sigmask(SIG_SETMASK, before, NULL);
-    driver->stepping = false;
-    arm_timer(driver);
-}
-
-void fc_driver_kick(fc_driver *driver)
-{
-    sigset_t before;
-
-    begin_work(driver, &before);
-    run_due_timers(driver);
-    end_work(driver, &before);
-}
-
-bool fc_driver_step(fc_driver *driver, int64_t timeout_ms)
-{
-    struct epoll_event events[EVENTS_AT_ONCE];
-    sigset_t before;
-    int count;
-    int failure;
     int i;
 
-    count = epoll_wait(driver->epoll, events, EVENTS_AT_ONCE, wait_limit(driver, timeout_ms));
-    failure = errno;
-    begin_work(driver, &before);
-    for (i = 0; i < count; i++)
-        handle_event(driver, &events[i]);
+    for (i = 0; i < driver->event_count; i++)
+        handle_event(driver, &driver->events[i]);
+    driver->event_count = 0;
     run_due_timers(driver);
-    end_work(driver, &before);
-    return count >= 0 || failure != EINTR;
 }
 
 #endif

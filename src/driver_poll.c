@@ -84,19 +84,25 @@ static int poll_timeout(const fc_driver *driver, int64_t timeout_ms)
     return (int)(timeout_ms < until_alarm ? timeout_ms : until_alarm);
 }
 
-void fc_driver_kick(fc_driver *driver)
+int fc_driver_wait(fc_driver *driver, int64_t timeout_ms)
 {
-    fc_driver_step(driver, 0);
+    int ready = 0;
+
+    if (timeout_ms != 0)
+        curl_multi_poll(driver->multi, NULL, 0, poll_timeout(driver, timeout_ms), &ready);
+    return ready;
 }
 
-bool fc_driver_step(fc_driver *driver, int64_t timeout_ms)
+void fc_driver_work(fc_driver *driver)
 {
     int running;
 
-    if (timeout_ms != 0)
-        curl_multi_poll(driver->multi, NULL, 0, poll_timeout(driver, timeout_ms), NULL);
     curl_multi_perform(driver->multi, &running);
-    return true;
+}
+
+void fc_driver_arm(fc_driver *driver)
+{
+    (void)driver;
 }
 
 #endif

@@ -2,10 +2,11 @@
 #define _GNU_SOURCE
 #include "engine.h"
 #include "exchange.h"
+#include "process.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 /* Connections kept open for later exchanges, all hosts together. */
 #define IDLE_CONNECTIONS 256
@@ -87,7 +88,7 @@ static void close_parts(filescom_engine *engine)
 
 static bool open_parts(filescom_engine *engine)
 {
-    engine->process = (long)getpid();
+    engine->generation = fc_process_generation();
     if (open_share(engine) && open_multi(engine))
         return true;
     close_parts(engine);
@@ -132,7 +133,7 @@ void filescom_engine_release(filescom_engine *engine)
 {
     if (engine == NULL || --engine->references > 0)
         return;
-    if (engine->process == (long)getpid())
+    if (engine->generation == fc_process_generation())
         close_parts(engine);
     else
         abandon_parts(engine);
@@ -149,12 +150,11 @@ static void abandon_list(fc_link *list)
 
 bool fc_engine_enter(filescom_engine *engine)
 {
-    if (engine->process != (long)getpid()) {
+    if (engine->generation != fc_process_generation()) {
         abandon_parts(engine);
-        engine->generation++;
         abandon_list(&engine->active);
         abandon_list(&engine->pausing);
-        engine->process = (long)getpid();
+        engine->generation = fc_process_generation();
     }
     return engine->multi != NULL || open_parts(engine);
 }
@@ -206,25 +206,59 @@ static void resume_due(filescom_engine *engine)
     fc_engine_schedule(engine);
 }
 
-void fc_engine_kick(filescom_engine *engine)
+/*
+ * A thread that libcurl starts to look a name up inherits the signal mask; the process's signals
+ * are not for it: a handler that it runs does not wake whoever waits.
+ */
+static bool block_signals(const filescom_engine *engine, sigset_t *before)
 {
-    fc_driver_kick(engine->driver);
-    collect_attempts(engine);
+    sigset_t every;
+
+    if (engine->named_in_flight == 0)
+        return false;
+    sigfillset(&every);
+    return pthread_sigmask(SIG_SETMASK, &every, before) == 0;
 }
 
-bool fc_engine_advance(filescom_engine *engine, int64_t timeout_ms)
+static void restore_signals(bool blocked, const sigset_t *before)
 {
-    bool unsignalled = fc_driver_step(engine->driver, timeout_ms);
+    if (blocked)
+        pthread_sigmask(SIG_SETMASK, before, NULL);
+}
 
+/* What follows libcurl's work: its results, attempts that are due, and the time of the next. */
+static void settle(filescom_engine *engine)
+{
     collect_attempts(engine);
     resume_due(engine);
-    return unsignalled;
+    fc_driver_arm(engine->driver);
 }
 
-void filescom_engine_step(filescom_engine *engine)
+void fc_engine_kick(filescom_engine *engine)
 {
-    if (fc_engine_enter(engine))
-        fc_engine_advance(engine, 0);
+    sigset_t before;
+    bool blocked = block_signals(engine, &before);
+
+    fc_driver_work(engine->driver);
+    settle(engine);
+    restore_signals(blocked, &before);
+}
+
+int fc_engine_advance(filescom_engine *engine, int64_t timeout_ms)
+{
+    int events = fc_driver_wait(engine->driver, timeout_ms);
+    sigset_t before;
+    bool blocked = block_signals(engine, &before);
+
+    fc_driver_work(engine->driver);
+    settle(engine);
+    restore_signals(blocked, &before);
+    return events;
+}
+
+bool filescom_engine_step(filescom_engine *engine)
+{
+    return fc_engine_enter(engine) && fc_engine_advance(engine, 0) > 0;
 }
 
 int filescom_engine_descriptor(filescom_engine *engine)

@@ -20,15 +20,15 @@ void fc_link_remove(fc_link *link); /* harmless where it is in no list */
 
 struct filescom_engine {
     size_t references;
-    long process;        /* whose it is: its process id */
-    unsigned generation; /* counts the forks: handles of another are no use here */
+    unsigned generation; /* of the process that its parts belong to; see process.h */
     CURLM *multi;
     CURLSH *share; /* the TLS sessions of all handles */
     fc_driver *driver;
     size_t in_flight;
-    fc_link active;  /* exchanges whose attempt libcurl holds */
-    fc_link pausing; /* exchanges between two attempts */
-    fc_link ended;   /* exchanges that nobody has taken note of */
+    size_t named_in_flight; /* those whose host is a name, and may have to be looked up */
+    fc_link active;         /* exchanges whose attempt libcurl holds */
+    fc_link pausing;        /* exchanges between two attempts */
+    fc_link ended;          /* exchanges that nobody has taken note of */
 };
 
 /*
@@ -42,11 +42,11 @@ void fc_engine_retain(filescom_engine *engine);
 /* Sets the alarm to the earliest of the pauses. */
 void fc_engine_schedule(filescom_engine *engine);
 
-/* Sends what has just begun on its way. */
+/* Sends what has just begun on its way, without waiting. */
 void fc_engine_kick(filescom_engine *engine);
 
-/* Waits and works; as fc_driver_step. */
-bool fc_engine_advance(filescom_engine *engine, int64_t timeout_ms);
+/* Waits, works and settles what came of it; returns as fc_driver_wait. */
+int fc_engine_advance(filescom_engine *engine, int64_t timeout_ms);
 
 #pragma GCC visibility pop
 

@@ -229,6 +229,7 @@ static void end(filescom_exchange *exchange, filescom_code result)
     fc_link_remove(&exchange->link);
     fc_link_append(&exchange->engine->ended, &exchange->link);
     fc_client_leave_exchange(exchange->client);
+    exchange->engine->named_in_flight -= exchange->named;
     exchange->result = result;
     wipe_request(exchange);
 }
@@ -503,6 +504,8 @@ static filescom_exchange *new_exchange(filescom_client *client, const fc_exchang
     snprintf(exchange->base_url, sizeof exchange->base_url, "%s", plan->base_url);
     exchange->client = client;
     exchange->engine = fc_client_engine(client);
+    exchange->named = fc_client_has_proxy(client) || !fc_base_url_is_numeric(plan->base_url);
+    exchange->engine->named_in_flight += exchange->named;
     fc_client_retain(client);
     return exchange;
 }
@@ -560,7 +563,7 @@ filescom_code filescom_exchange_wait(filescom_exchange *exchange, long timeout_m
     while (exchange->result == FILESCOM_PENDING) {
         int64_t left = until == FC_NEVER ? -1 : until - fc_now_ms();
 
-        if (!fc_engine_advance(exchange->engine, until == FC_NEVER || left > 0 ? left : 0))
+        if (fc_engine_advance(exchange->engine, until == FC_NEVER || left > 0 ? left : 0) < 0)
             return FILESCOM_SIGNALLED;
         if (until != FC_NEVER && left <= 0)
             break;
@@ -621,10 +624,13 @@ bool filescom_exchange_next_header(const filescom_exchange *exchange, size_t *cu
 
 double filescom_exchange_retry_after(const filescom_exchange *exchange)
 {
-    int64_t service_clock = fc_http_date(filescom_exchange_header(exchange, "Date"));
+    filescom_bytes value = filescom_exchange_header(exchange, "Retry-After");
+    int64_t service_clock;
 
-    return fc_retry_after(filescom_exchange_header(exchange, "Retry-After"),
-                          service_clock < 0 ? (int64_t)time(NULL) : service_clock);
+    if (value.data == NULL)
+        return -1;
+    service_clock = fc_http_date(filescom_exchange_header(exchange, "Date"));
+    return fc_retry_after(value, service_clock < 0 ? (int64_t)time(NULL) : service_clock);
 }
 
 filescom_exchange_info filescom_exchange_describe(const filescom_exchange *exchange)

@@ -20,6 +20,7 @@ struct filescom_exchange {
     filescom_engine *engine;
     filescom_client *client;
     uint64_t id;
+    bool named;           /* a name may have to be looked up */
     filescom_code result; /* FILESCOM_PENDING until it ended */
     char message[FILESCOM_MESSAGE_SIZE];
 

@@ -81,8 +81,8 @@ void filescom_engine_release(filescom_engine *engine);
  */
 int filescom_engine_descriptor(filescom_engine *engine);
 
-/* Does what can be done now, without blocking. */
-void filescom_engine_step(filescom_engine *engine);
+/* Does what can be done now, without blocking. Whether there was anything to do. */
+bool filescom_engine_step(filescom_engine *engine);
 
 /* The next exchange that ended since it was last asked and that nobody waited for, or NULL. */
 filescom_exchange *filescom_engine_next_ended(filescom_engine *engine);

@@ -71,16 +71,11 @@ static int core_descriptor(lua_State *L)
     return 1;
 }
 
-/* core.step(): does what can be done without blocking */
+/* core.step() -> whether there was anything to do; does what can be done without blocking */
 static int core_step(lua_State *L)
 {
-    const engine_box *box = get_box(L);
-    filescom_engine *engine = core_engine(L);
-
-    filescom_engine_step(engine);
-    if (box->relay != NULL && fc_relay_serves(box->relay, filescom_engine_descriptor(engine)))
-        fc_relay_rearm(box->relay);
-    return 0;
+    lua_pushboolean(L, filescom_engine_step(core_engine(L)));
+    return 1;
 }
 
 /*
@@ -127,10 +122,25 @@ static int core_in_flight(lua_State *L)
     return 1;
 }
 
+/* core.rearm_relay(): after steps that left nothing to do; the relay tells of the next */
+static int core_rearm_relay(lua_State *L)
+{
+    const engine_box *box = get_box(L);
+
+    if (box->relay != NULL &&
+        fc_relay_serves(box->relay, filescom_engine_descriptor(core_engine(L))))
+        fc_relay_rearm(box->relay);
+    return 0;
+}
+
 static const luaL_Reg functions[] = {
-    {"descriptor", core_descriptor}, {"step", core_step},
-    {"next_ended", core_next_ended}, {"in_flight", core_in_flight},
-    {"relay_path", core_relay_path}, {NULL, NULL},
+    {"descriptor", core_descriptor},
+    {"step", core_step},
+    {"next_ended", core_next_ended},
+    {"in_flight", core_in_flight},
+    {"relay_path", core_relay_path},
+    {"rearm_relay", core_rearm_relay},
+    {NULL, NULL},
 };
 
 void core_add_engine_functions(lua_State *L)

@@ -49,7 +49,7 @@ static void make_boundary(char boundary[FC_BOUNDARY_SIZE])
         key = read_random() | 1;
     number = key + ++counter;
     pthread_mutex_unlock(&key_lock);
-    snprintf(boundary, FC_BOUNDARY_SIZE, "filescom-%016llx", (unsigned long long)mix(number));
+    snprintf(boundary, FC_BOUNDARY_SIZE, "%016llx", (unsigned long long)mix(number));
 }
 
 static bool contains(filescom_bytes bytes, const char *text, size_t size)

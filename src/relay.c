@@ -3,6 +3,7 @@
 #include "relay.h"
 #include "driver.h"
 #include "message.h"
+#include "process.h"
 
 #if FC_HAVE_EPOLL
 
@@ -23,9 +24,9 @@
 #define STACK_SIZE (256 * 1024)
 
 struct fc_relay {
-    long process;
-    int descriptor; /* what is watched; not ours */
-    int epoll;      /* watches descriptor (one shot), listener and stop */
+    unsigned generation; /* of the process that it belongs to */
+    int descriptor;      /* what is watched; not ours */
+    int epoll;           /* watches descriptor (one shot), listener and stop */
     int listener;
     int stop;  /* an eventfd: readable when the thread is to end */
     int place; /* an O_PATH descriptor of the listener's name, which is removed */
@@ -189,7 +190,7 @@ fc_relay *fc_relay_start(int descriptor, char *message)
         fc_fail_no_memory(message);
         return NULL;
     }
-    relay->process = (long)getpid();
+    relay->generation = fc_process_generation();
     relay->descriptor = descriptor;
     relay->epoll = relay->listener = relay->stop = relay->place = relay->reader = NONE;
     if (listen_unnamed(relay) && open_watch(relay) && start_thread(relay))
@@ -206,7 +207,7 @@ void fc_relay_stop(fc_relay *relay)
 
     if (relay == NULL)
         return;
-    if (relay->process == (long)getpid() && relay->running) {
+    if (relay->generation == fc_process_generation() && relay->running) {
         while (write(relay->stop, &one, sizeof one) < 0 && errno == EINTR) {
         }
         pthread_join(relay->thread, NULL);
@@ -217,7 +218,7 @@ void fc_relay_stop(fc_relay *relay)
 
 bool fc_relay_serves(const fc_relay *relay, int descriptor)
 {
-    return relay->process == (long)getpid() && relay->descriptor == descriptor;
+    return relay->generation == fc_process_generation() && relay->descriptor == descriptor;
 }
 
 const char *fc_relay_path(const fc_relay *relay)

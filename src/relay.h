@@ -32,7 +32,7 @@ bool fc_relay_serves(const fc_relay *relay, int descriptor);
 /* The path to connect to, from within this process. */
 const char *fc_relay_path(const fc_relay *relay);
 
-/* After what was readable has been dealt with: the relay tells again when it is readable anew. */
+/* After what was readable has been dealt with: the relay tells again when it is readable. */
 void fc_relay_rearm(fc_relay *relay);
 
 #pragma GCC visibility pop

@@ -11,6 +11,9 @@ local core = require "filescom.core"
 local errors = require "filescom.errors"
 local sessions = require "filescom.session"
 
+-- Inside nginx nothing may block the worker; elsewhere the core waits.
+local nginx = rawget(_G, "ngx") and require "filescom.nginx"
+
 local REGION_MISMATCH = "not-authenticated/lockout-region-mismatch"
 
 -- How many open logins a client remembers for a logout that names none. A program that logs in
@@ -75,36 +78,44 @@ end
 -- Runs one exchange of the core ("login", "logout" or "request") and waits for it.
 function Client:_run(verb, ...)
   local trace = self._trace
-  if not trace then return self._core[verb](self._core, ...) end
-  local exchange = self._core["begin_" .. verb](self._core, ...)
-  trace:begun(self._core:base_url(), verb, ...)
-  exchange:wait()
-  local info = exchange:info()
-  local answer, failure = exchange:finish()
-  trace:ended(info, failure)
+  local wait = nginx and nginx.waiter()
+  if not trace and not wait then return self._core[verb](self._core, ...) end
+  local exchange, failure = self._core["begin_" .. verb](self._core, ...)
+  if not exchange then return nil, failure end
+  if trace then trace:begun(self._core:base_url(), verb, ...) end
+  if wait then wait(exchange) else exchange:wait() end
+  local info = trace and exchange:info()
+  local answer
+  answer, failure = exchange:finish()
+  if trace then trace:ended(info, failure) end
   return answer, failure
 end
 
 -- ---- open logins ----------------------------------------------------------------------------
 
+-- The list of open logins that belong to the running request or script.
+local function open_logins(self)
+  return nginx and nginx.open_logins(self) or self._open
+end
+
 local function remember(self, session)
-  local open = self._open
+  local open = open_logins(self)
   if #open == REMEMBERED_LOGINS then table.remove(open, 1) end
   open[#open + 1] = session
 end
 
-local function forget(self, id)
-  for i = #self._open, 1, -1 do
-    if self._open[i].id == id then
-      sessions.mark_ended(self._open[i])
-      table.remove(self._open, i)
-    end
+local function find_open(self, id)
+  local open = open_logins(self)
+  for i = #open, 1, -1 do
+    if open[i].id == id then return open[i], i end
   end
 end
 
-local function find_open(self, id)
-  for i = #self._open, 1, -1 do
-    if self._open[i].id == id then return self._open[i] end
+local function forget(self, id)
+  local session, place = find_open(self, id)
+  if session then
+    sessions.mark_ended(session)
+    table.remove(open_logins(self), place)
   end
 end
 
@@ -192,7 +203,10 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table the error; `session/none` where there is nothing to log out
 function Client:logout(session)
-  if session == nil then session = self._open[#self._open] end
+  if session == nil then
+    local open = open_logins(self)
+    session = open[#open]
+  end
   if session == nil then return none("there is no open session to log out") end
   local id, base_url, known = identify(self, session)
   if known and sessions.has_ended(known) then return none("this session was logged out already") end

@@ -90,7 +90,7 @@ function sessions.check(session, base_url)
   if not core.is_session_id(session.id) then
     error("a session id must be a non-empty string of visible ASCII", 0)
   end
-  if session.base_url == nil then return base_url end
+  if session.base_url == nil or session.base_url == base_url then return base_url end
   if type(session.base_url) ~= "string" then
     error("a session's base_url must be a string, got " .. type(session.base_url), 0)
   end

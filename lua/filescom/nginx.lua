@@ -1,0 +1,224 @@
+--- Waiting inside nginx (ngx_lua, OpenResty) without ever blocking the worker.
+--
+-- nginx can watch sockets of its own only, and the engine's descriptor is none. A relay thread in
+-- the core (src/relay.h) writes a byte to a unix socket when the engine has something to do. One
+-- dispatcher for each worker, a timer's coroutine that lives as long as anything is in flight, reads
+-- it, steps the engine in the worker's own thread, and wakes the semaphore of each exchange that
+-- has ended. Whoever waits, waits on its semaphore.
+--
+-- A waiter that nginx kills (its client went away, ngx.thread.kill, ngx.exit elsewhere) leaves a
+-- semaphore without waiters behind: the dispatcher looks for those and cancels their exchanges.
+--
+-- Depends on filescom.core and ngx_lua; loaded only inside nginx.
+--
+-- @module filescom.nginx
+
+local core = require "filescom.core"
+local semaphore = require "ngx.semaphore"
+
+local ngx = ngx
+local get_phase = ngx.get_phase
+
+local nginx = {}
+
+-- Phases in which ngx_lua lets a coroutine wait.
+local CAN_WAIT = {
+  rewrite = true, server_rewrite = true, access = true, content = true, timer = true,
+  ssl_cert = true, ssl_client_hello = true, ssl_session_fetch = true,
+}
+
+-- Phases in which nothing is served that blocking would keep waiting: before the workers are, and
+-- when a worker has done its last request.
+local MAY_BLOCK = { init = true, exit_worker = true }
+
+-- Seconds. A waiter looks after itself this often, should no dispatcher be to be had; a dispatcher
+-- looks for waiters that were killed, and, once nothing is in flight, whether it is time to go. The
+-- last bounds what the dispatcher adds to a worker's exit.
+local WAITER_TICK = 5
+local DISPATCHER_TICK = 1
+local IDLE_TICK = 0.1
+local IDLE_TICKS = 20
+
+-- How long the dispatcher sleeps between steps where the relay cannot be reached.
+local POLL_PAUSE = 0.002
+
+-- A timer's memory is only given back when it ends.
+local WAKEUPS_OF_ONE_TIMER = 50000
+
+-- What is waited for, by the id of the exchange: { exchange =, semaphore = }.
+local waiting = {}
+local dispatching = false
+
+-- Semaphores that nobody waits on and nobody will post.
+local spare, MAX_SPARE = {}, 256
+
+-- ---- steps ----------------------------------------------------------------------------------
+
+local function wake_ended()
+  local id = core.next_ended()
+  while id do
+    local entry = waiting[id]
+    if entry then
+      waiting[id] = nil
+      entry.semaphore:post(1)
+    end
+    id = core.next_ended()
+  end
+end
+
+-- Returns whether there was anything to do.
+local function step()
+  local busy = core.step()
+  wake_ended()
+  return busy
+end
+
+-- A semaphore counts its waiters as negative: at 0 whoever waited has been killed.
+local function cancel_abandoned()
+  for id, entry in pairs(waiting) do
+    if entry.semaphore:count() >= 0 then
+      waiting[id] = nil
+      entry.exchange:cancel()
+    end
+  end
+end
+
+-- ---- the dispatcher -------------------------------------------------------------------------
+
+local function connect_relay()
+  local path, why = core.relay_path()
+  if not path then return nil, why end
+  local socket = ngx.socket.tcp()
+  local connected
+  connected, why = socket:connect("unix:" .. path)
+  return connected and socket, why
+end
+
+-- Waits for the relay's next byte, at most for some seconds. False where the relay is gone.
+local function listen(socket, seconds)
+  core.rearm_relay()
+  socket:settimeout(seconds * 1000)
+  local bytes, why = socket:receiveany(64)
+  return bytes ~= nil or why == "timeout"
+end
+
+-- Steps for as long as there is something to do, giving nginx a turn after each step: under load
+-- that is cheaper than to be woken by the relay for every event.
+local function step_while_busy()
+  while step() do ngx.sleep(0) end
+end
+
+-- Steps by the clock, for as long as anything is in flight.
+local function poll()
+  while next(waiting) do
+    ngx.sleep(POLL_PAUSE)
+    step()
+    cancel_abandoned()
+  end
+end
+
+-- Steps whenever the relay says so. Returns "idle" when there is nothing left to do, "again" where a
+-- fresh timer should go on, "lost" where the relay cannot be heard any more.
+local function follow(socket)
+  local idle_ticks, last_scan = 0, ngx.now()
+  for _ = 1, WAKEUPS_OF_ONE_TIMER do
+    step_while_busy()
+    if next(waiting) then
+      idle_ticks = 0
+    elseif ngx.worker.exiting() or idle_ticks == IDLE_TICKS then
+      return "idle"
+    else
+      idle_ticks = idle_ticks + 1
+    end
+    local alive = listen(socket, next(waiting) and DISPATCHER_TICK or IDLE_TICK)
+    if not alive then return "lost" end
+    if ngx.now() - last_scan >= DISPATCHER_TICK then
+      last_scan = ngx.now()
+      cancel_abandoned()
+    end
+  end
+  return "again"
+end
+
+local start_dispatcher
+
+local function dispatch()
+  local socket, why = connect_relay()
+  local outcome = "lost"
+  if socket then
+    outcome = follow(socket)
+    socket:close()
+  else
+    ngx.log(ngx.WARN, "filescom: no relay, polling instead: ", why)
+  end
+  if outcome == "lost" then poll() end
+  return outcome == "again"
+end
+
+-- Whatever ends a dispatcher, the next waiter starts another.
+local function run_dispatcher()
+  local ok, again = pcall(dispatch)
+  dispatching = false
+  if not ok then ngx.log(ngx.ERR, "filescom: dispatcher: ", again) end
+  if again or next(waiting) then start_dispatcher() end
+end
+
+function start_dispatcher()
+  if dispatching then return end
+  local ok, why = ngx.timer.at(0, run_dispatcher)
+  dispatching = ok and true or false
+  if not ok then ngx.log(ngx.WARN, "filescom: no timer for the dispatcher: ", why) end
+end
+
+-- ---- waiting --------------------------------------------------------------------------------
+
+local function wait(exchange)
+  if exchange:done() then return end
+  local entry = { exchange = exchange, semaphore = table.remove(spare) or assert(semaphore.new(0)) }
+  waiting[exchange:id()] = entry
+  start_dispatcher()
+  repeat
+    local woken = entry.semaphore:wait(WAITER_TICK)
+    if not woken then
+      step()
+      start_dispatcher()
+    end
+  until woken or exchange:done()
+  waiting[exchange:id()] = nil
+  if #spare < MAX_SPARE and entry.semaphore:count() == 0 then spare[#spare + 1] = entry.semaphore end
+end
+
+--- How to wait in the running phase.
+-- @treturn function|nil waits for an exchange; nil where blocking is right. In phases that can
+--   neither wait nor block an error is raised that says what to do.
+function nginx.waiter()
+  local phase = get_phase()
+  if CAN_WAIT[phase] then return wait end
+  if MAY_BLOCK[phase] then return nil end
+  error(("filescom cannot wait in nginx's phase '%s': use ngx.timer.at(0, ...) there"):format(phase), 0)
+end
+
+--- The open logins of a client in the running request or timer, for a logout that names none.
+-- One request's logins are never another's. Outside of requests the client's own list is used.
+-- @tparam table client
+-- @treturn table|nil
+function nginx.open_logins(client)
+  if not CAN_WAIT[get_phase()] then return nil end
+  local context = ngx.ctx
+  local by_client = context.filescom_open_logins
+  if not by_client then
+    by_client = {}
+    context.filescom_open_logins = by_client
+  end
+  by_client[client] = by_client[client] or {}
+  return by_client[client]
+end
+
+--- How many exchanges are waited for, for tests and status pages.
+function nginx.waiting()
+  local count = 0
+  for _ in pairs(waiting) do count = count + 1 end
+  return count
+end
+
+return nginx
