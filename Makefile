@@ -33,7 +33,7 @@ LUA_MODULES     = $(wildcard lua/*.lua lua/filescom/*.lua)
 BUILD_PACKAGES = gcc libc6-dev make pkg-config libcurl4-openssl-dev lua-cjson lua5.4 liblua5.4-dev
 DEMO_PACKAGES  = $(BUILD_PACKAGES) lua-cqueues lua-luaossl lua-socket
 TEST_PACKAGES  = $(DEMO_PACKAGES) lua5.3 liblua5.3-dev lua5.1 liblua5.1-0-dev luajit2 lua-busted \
-                 luarocks curl unzip zip
+                 luarocks curl unzip zip nginx-light libnginx-mod-http-lua
 LINT_PACKAGES  = $(TEST_PACKAGES) lua-check clang-format cppcheck
 
 .PHONY: all help demo test lint install uninstall clean build
@@ -70,10 +70,11 @@ demo: ## log in with a second factor against the stand-in, use the session, log 
 	@$(MAKE) --no-print-directory -s build/5.4/filescom/core.so
 	@LUA_PATH='lua/?.lua;./?.lua;;' LUA_CPATH='build/5.4/?.so;;' lua5.4 examples/demo.lua
 
-test: ## run the specs on every Lua
+test: ## run the specs on every Lua, and those of nginx
 	@.ci/packages $(TEST_PACKAGES)
 	@$(MAKE) --no-print-directory build
-	@.ci/specs $(foreach lua,$(INTERPRETERS),$(lua):$(call abi_of,$(lua)))
+	@.ci/specs $(foreach lua,$(INTERPRETERS),$(lua):$(call abi_of,$(lua)):spec) \
+	    lua5.4:5.4:spec/core lua5.4:5.4:spec/nginx
 
 lint: ## check style and hunt for mistakes, without running anything
 	@.ci/packages $(LINT_PACKAGES)

@@ -1,12 +1,13 @@
 --- Files.com sessions: log in, answer a second factor, use the session, log out.
 --
 -- The functions of this module are those of one default client, which is made when it is first
--- needed. See README.md for the whole of the public interface. Depends on filescom.client alone;
+-- needed. See README.md for the whole of the public interface. Depends on filescom.client and filescom.core;
 -- everything else is loaded when it is used.
 --
 -- @module filescom
 
 local Client = require "filescom.client"
+local core = require "filescom.core"
 
 local filescom = { _VERSION = Client._VERSION }
 
@@ -30,7 +31,7 @@ end
 -- @tparam table options see the README's table of options
 function filescom.configure(options)
   if type(options) ~= "table" then
-    error("options must be a table, got " .. type(options), 2)
+    core.usage_error("options must be a table, got %s", type(options))
   end
   local merged = {}
   for name, value in pairs(default_options) do merged[name] = value end

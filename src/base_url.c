@@ -195,7 +195,7 @@ static bool is_under_files_com(const char *host)
 /* A host and perhaps a port, in characters that cannot begin another part of a URL. */
 static bool is_host_text(const char *host)
 {
-    if (*host == '\0' || strlen(host) > 255)
+    if (*host == '\0' || *host == '.' || strlen(host) > 255 || strstr(host, "..") != NULL)
         return false;
     for (; *host != '\0'; host++)
         if (!isalnum((unsigned char)*host) && strchr(".-:[]", *host) == NULL)

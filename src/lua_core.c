@@ -92,12 +92,21 @@ static int push_url(lua_State *L, filescom_code code, const char *url, const cha
     return 2;
 }
 
+/* A string that is whole in C as well; one with a NUL byte is as good as none. */
+static const char *check_text(lua_State *L, int index)
+{
+    size_t size;
+    const char *text = luaL_checklstring(L, index, &size);
+
+    return strlen(text) == size ? text : "";
+}
+
 /* core.base_url(url) -> its normal form, or nil and why it may not be used */
 static int core_base_url(lua_State *L)
 {
     char normal[FC_BASE_URL_SIZE];
     char message[FILESCOM_MESSAGE_SIZE];
-    filescom_code code = filescom_base_url(luaL_checkstring(L, 1), normal, sizeof normal, message);
+    filescom_code code = filescom_base_url(check_text(L, 1), normal, sizeof normal, message);
 
     return push_url(L, code, normal, message);
 }
@@ -107,11 +116,25 @@ static int core_region_base_url(lua_State *L)
 {
     char normal[FC_BASE_URL_SIZE];
     char message[FILESCOM_MESSAGE_SIZE];
-    const char *base = luaL_checkstring(L, 1);
+    const char *base = check_text(L, 1);
     filescom_code code =
-        filescom_region_base_url(base, luaL_checkstring(L, 2), normal, sizeof normal, message);
+        filescom_region_base_url(base, check_text(L, 2), normal, sizeof normal, message);
 
     return push_url(L, code, normal, message);
+}
+
+/*
+ * core.usage_error(format, ...): raises a mistake of the caller's, at the place outside this
+ * library where it was made
+ */
+static int core_lua_usage_error(lua_State *L)
+{
+    lua_getglobal(L, "string");
+    lua_getfield(L, -1, "format");
+    lua_insert(L, 1);
+    lua_pop(L, 1);
+    lua_call(L, lua_gettop(L) - 1, 1);
+    return core_usage_error(L, "%s", lua_tostring(L, -1));
 }
 
 /* core.is_session_id(value) -> whether it can be a session id */
@@ -146,6 +169,7 @@ static const luaL_Reg functions[] = {
     {"base_url", core_base_url},
     {"region_base_url", core_region_base_url},
     {"is_session_id", core_is_session_id},
+    {"usage_error", core_lua_usage_error},
     {NULL, NULL},
 };
 

@@ -29,7 +29,7 @@ Client.__name = "filescom.client"
 -- The options for the core: all but those that are Lua's own.
 local function core_options(options)
   if options ~= nil and type(options) ~= "table" then
-    error("options must be a table, got " .. type(options), 3)
+    core.usage_error("options must be a table, got %s", type(options))
   end
   local copy = {}
   for name, value in pairs(options or {}) do
@@ -42,7 +42,7 @@ local function tracer(options)
   local debug = options and options.debug
   if debug == nil then return nil end
   if type(debug) ~= "function" then
-    error("option 'debug' must be a function, got " .. type(debug), 3)
+    core.usage_error("option 'debug' must be a function, got %s", type(debug))
   end
   return require("filescom.trace").new(debug)
 end
@@ -87,7 +87,7 @@ function Client:_run(verb, ...)
   local info = trace and exchange:info()
   local answer
   answer, failure = exchange:finish()
-  if trace then trace:ended(info, failure) end
+  if trace then trace:ended(info, failure, verb, ...) end
   return answer, failure
 end
 
@@ -128,7 +128,7 @@ local function login_at(self, credentials, base_url)
     remember(self, session)
     return session
   end
-  local secrets = { credentials.password or "", credentials.otp }
+  local secrets = { password = credentials.password, otp = credentials.otp }
   return nil, errors.from_failure(failure, secrets), failure.base_url
 end
 
@@ -187,7 +187,7 @@ local function identify(self, session)
     return session, known and known.base_url, known
   end
   if type(session) ~= "table" then
-    error("a session must be a session table or an id, got " .. type(session), 3)
+    core.usage_error("a session must be a session table or an id, got %s", type(session))
   end
   return session.id, sessions.check(session, self._core:base_url()), session
 end
@@ -231,7 +231,7 @@ function Client:session(id_or_table)
   elseif type(id_or_table) == "table" then
     for name, value in pairs(id_or_table) do session[name] = value end
   else
-    error("a session must be a table or an id, got " .. type(id_or_table), 2)
+    core.usage_error("a session must be a table or an id, got %s", type(id_or_table))
   end
   session.base_url = sessions.check(session, self._core:base_url())
   return setmetatable(session, self._session_class)

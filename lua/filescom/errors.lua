@@ -2,15 +2,15 @@
 --
 -- The service answers refusals in many shapes, and proxies in others: whatever comes, an error has
 -- a type, a group and a readable message, and holds none of the caller's secrets. Depends on
--- nothing.
+-- filescom.redaction.
 --
 -- @module filescom.errors
+
+local redaction = require "filescom.redaction"
 
 local errors = {}
 
 local MAX_TEXT = 500
-local SHORTEST_SECRET = 4 -- shorter ones would tear words apart wherever they occur
-local REDACTED = "[redacted]"
 
 local Error = {}
 Error.__index = Error
@@ -81,45 +81,6 @@ local function find_text(body, depth)
   return find_text(body.errors, depth - 1) or find_text(body[1], depth - 1)
 end
 
--- ---- secrets --------------------------------------------------------------------------------
-
-local function replace_plain(text, secret)
-  local from, to = text:find(secret, 1, true)
-  if not from then return text end
-  local parts, position = {}, 1
-  while from do
-    parts[#parts + 1] = text:sub(position, from - 1)
-    position = to + 1
-    from, to = text:find(secret, position, true)
-  end
-  parts[#parts + 1] = text:sub(position)
-  return table.concat(parts, REDACTED)
-end
-
-local function redact_text(text, secrets)
-  for _, secret in ipairs(secrets) do text = replace_plain(text, secret) end
-  return text
-end
-
--- Takes what an error body repeats of the caller's secrets out of it, in place.
-local function redact(value, secrets)
-  if type(value) == "string" then return redact_text(value, secrets) end
-  if type(value) == "table" then
-    for key, inner in pairs(value) do value[key] = redact(inner, secrets) end
-  end
-  return value
-end
-
-local function usable_secrets(candidates)
-  local secrets = {}
-  for _, candidate in ipairs(candidates) do
-    if type(candidate) == "string" and #candidate >= SHORTEST_SECRET then
-      secrets[#secrets + 1] = candidate
-    end
-  end
-  return secrets
-end
-
 -- ---- errors ---------------------------------------------------------------------------------
 
 local function group_of(kind)
@@ -155,12 +116,12 @@ function errors.new(kind, message)
 end
 
 --- Makes the public error of a failure that filescom.core told.
--- @tparam table failure `type` and `message`, or `status` and `body` (see lua_answer.c); it and its
---   body are used up
--- @tparam table secrets a list of strings that the error must not repeat; nil entries end it
+-- @tparam table failure `type` and `message`, or `status` and `body` (see lua_answer.c)
+-- @tparam table secrets a list of strings that the error must not repeat
 -- @treturn table the error
 function errors.from_failure(failure, secrets)
-  local body = redact(failure.body, usable_secrets(secrets))
+  failure = redaction.redact(failure, secrets)
+  local body = failure.body
   local fields = type(body) == "table" and body or {}
   local kind = failure.type or service_type(body) or "response/status"
   local err = errors.new(kind, failure.message or find_text(body, 4) or status_message(failure))

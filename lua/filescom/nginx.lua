@@ -195,7 +195,7 @@ function nginx.waiter()
   local phase = get_phase()
   if CAN_WAIT[phase] then return wait end
   if MAY_BLOCK[phase] then return nil end
-  error(("filescom cannot wait in nginx's phase '%s': use ngx.timer.at(0, ...) there"):format(phase), 0)
+  core.usage_error("filescom cannot wait in nginx's phase '%s': use ngx.timer.at(0, ...) there", phase)
 end
 
 --- The open logins of a client in the running request or timer, for a logout that names none.

@@ -1,9 +1,12 @@
 --- The second factor: asks for a code while the service does, and logs in again with it.
 --
 -- Which error asks for a code, and what is sent in answer to which method, is the service's
--- protocol. Depends on filescom.client's `_login` alone.
+-- protocol. Depends on filescom.core for its errors and on a client's
+-- `_login`.
 --
 -- @module filescom.otp
+
+local core = require "filescom.core"
 
 local otp = {}
 
@@ -70,11 +73,11 @@ end
 
 local function check_choice(method, methods)
   if not contains(methods, method) then
-    error(("get_code chose the method '%s', which the service did not name"):format(
-      tostring(method)), 0)
+    core.usage_error("get_code chose the method '%s', which the service did not name",
+      tostring(method))
   end
   if not contains(ANSWERABLE, method) then
-    error(("get_code chose the method '%s', which no code can answer"):format(method), 0)
+    core.usage_error("get_code chose the method '%s', which no code can answer", method)
   end
 end
 
@@ -83,7 +86,7 @@ local function ask(get_code, challenge)
   local code, choice = get_code(challenge)
   if code == nil then return nil, choice end
   if type(code) ~= "string" then
-    error("get_code must return a string or nil, got " .. type(code), 0)
+    core.usage_error("get_code must return a string or nil, got %s", type(code))
   end
   code = code:match("^%s*(.-)%s*$")
   if code == "" then return nil, "no code was given" end
@@ -93,18 +96,18 @@ end
 
 local function check_arguments(get_code, options)
   if type(get_code) ~= "function" then
-    error("get_code must be a function, got " .. type(get_code), 4)
+    core.usage_error("get_code must be a function, got %s", type(get_code))
   end
   if options ~= nil and type(options) ~= "table" then
-    error("options must be a table, got " .. type(options), 4)
+    core.usage_error("options must be a table, got %s", type(options))
   end
   for name in pairs(options or {}) do
-    if name ~= "attempts" then error(("unknown option '%s'"):format(tostring(name)), 4) end
+    if name ~= "attempts" then core.usage_error("unknown option '%s'", tostring(name)) end
   end
   local attempts = options and options.attempts
   if attempts == nil then return DEFAULT_ATTEMPTS end
   if type(attempts) ~= "number" or attempts < 1 or attempts % 1 ~= 0 then
-    error("option 'attempts' must be a whole number, 1 or more", 4)
+    core.usage_error("option 'attempts' must be a whole number, 1 or more")
   end
   return attempts
 end

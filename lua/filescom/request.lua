@@ -1,10 +1,11 @@
 --- Any call of the API with a session: `session:request`.
 --
--- Builds the path, the query and the body; the core sends them. Depends on filescom.errors and
--- filescom.session, and on lua-cjson where a body is JSON.
+-- Builds the path, the query and the body; the core sends them. Depends on filescom.core,
+-- filescom.errors and filescom.session, and on lua-cjson where a body is JSON.
 --
 -- @module filescom.request
 
+local core = require "filescom.core"
 local errors = require "filescom.errors"
 local sessions = require "filescom.session"
 
@@ -14,9 +15,7 @@ local OPTIONS = {
   query = "table", json = "any", body = "string", headers = "table", timeout = "number",
 }
 
-local function fail(format, ...)
-  error(format:format(...), 0)
-end
+local fail = core.usage_error
 
 local function check_options(options)
   if type(options) ~= "table" then fail("options must be a table, got %s", type(options)) end

@@ -88,14 +88,14 @@ end
 -- @treturn string its base URL in normal form
 function sessions.check(session, base_url)
   if not core.is_session_id(session.id) then
-    error("a session id must be a non-empty string of visible ASCII", 0)
+    core.usage_error("a session id must be a non-empty string of visible ASCII")
   end
   if session.base_url == nil or session.base_url == base_url then return base_url end
   if type(session.base_url) ~= "string" then
-    error("a session's base_url must be a string, got " .. type(session.base_url), 0)
+    core.usage_error("a session's base_url must be a string, got %s", type(session.base_url))
   end
   local normal, why = core.base_url(session.base_url)
-  return normal or error("a session's " .. why, 0)
+  return normal or core.usage_error("a session's %s", why)
 end
 
 return sessions

@@ -1,9 +1,12 @@
 --- Reading secrets from the terminal, without echo.
 --
 -- For scripts that a person runs; never for servers. A shell does the work: it turns echo off, and
--- on again whatever ends it, an interrupt included. Depends on a POSIX shell and stty.
+-- on again whatever ends it, an interrupt included. Depends on a POSIX shell and
+-- stty, and on filescom.core for its errors.
 --
 -- @module filescom.terminal
+
+local core = require "filescom.core"
 
 local terminal = {}
 
@@ -27,7 +30,7 @@ end
 
 local function ask(prompt, mode)
   if type(prompt) ~= "string" or prompt:find("%z") then
-    error("prompt must be a string without NUL bytes", 3)
+    core.usage_error("prompt must be a string without NUL bytes")
   end
   local pipe = io.popen(SCRIPT:format(quoted(prompt), mode))
   local answer = pipe and pipe:read("*a")

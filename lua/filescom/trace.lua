@@ -2,9 +2,11 @@
 --
 -- Lines are written from what this library knows to be no secret, never from the bytes of a request
 -- or an answer: the method and the URL without its query, the names of what is sent, how the
--- connection went, the status. Depends on nothing; loaded only where a trace is wanted.
+-- connection went, the status. Depends on filescom.redaction; loaded only where a trace is wanted.
 --
 -- @module filescom.trace
+
+local redaction = require "filescom.redaction"
 
 local trace = {}
 
@@ -57,16 +59,24 @@ local function connection(info)
     info.remote_ip, info.remote_port)
 end
 
+-- The secrets of a call, by its verb and its arguments.
+local secrets_of = {
+  login = function (credentials) return { password = credentials.password, otp = credentials.otp } end,
+  logout = function (id) return { id } end,
+  request = function (request) return { request.session_id } end,
+}
+
 -- What somebody else wrote is not let into a line as it is.
-local function plain(text)
-  return (text:gsub("[^%w%-_.]", "?"))
+local function plain(text, secrets)
+  return (redaction.redact(text, secrets):gsub("[^%w%-_.%[%]]", "?"))
 end
 
 --- Writes what came of it: the wire, then the answer or what took its place.
-function Trace:ended(info, failure)
-  local request_id = info.request_id ~= "" and ", request " .. plain(info.request_id) or ""
+function Trace:ended(info, failure, verb, ...)
+  local request_id = info.request_id
+  local shown = request_id ~= "" and ", request " .. plain(request_id, secrets_of[verb](...)) or ""
   line(self, "* %s, attempt %d, %.3f s", connection(info), info.attempts, info.seconds)
-  line(self, "< %s%s%s", info.status > 0 and "HTTP " .. info.status or "no answer", request_id,
+  line(self, "< %s%s%s", info.status > 0 and "HTTP " .. info.status or "no answer", shown,
     failure and failure.type and ", " .. failure.type or "")
 end
 
