@@ -4,3 +4,4 @@ max_line_length = 120
 exclude_files = { "build", ".luarocks" }
 files["spec"] = { std = "min+busted" }
 files["spec/standin"] = { std = "lua54" }
+files["bench"] = { std = "lua54" }

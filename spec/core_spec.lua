@@ -343,7 +343,7 @@ describe("filescom.core", function()
     end)
 
     it("a logout whose id is no string", function()
-      assert.are.equal("a session id must be a string, got number", api.raised_here(function()
+      assert.are.equal("a session id must be a non-empty string of visible ASCII", api.raised_here(function()
         client:begin_logout(5)
       end))
     end)

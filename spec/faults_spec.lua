@@ -179,6 +179,19 @@ describe("faults", function()
     return (select(2, standin:connections(listener)))
   end
 
+  -- Ends the idle connections of a listener, as many as there are to be: one whose answer has only just gone out is not
+  -- idle yet. Returns when all of them are closed.
+  local function close_idle(listener, count)
+    local deadline = socket.gettime() + 5
+    while count > 0 and socket.gettime() < deadline do
+      count = count - standin:call("close_idle", { listener = listener.id })
+    end
+    while (standin:connections(listener)) > 0 and socket.gettime() < deadline do
+      socket.sleep(0.005)
+    end
+    assert.are.equal(0, count)
+  end
+
   -- Begins so many logins that each needs a connection of its own, and waits for all of them.
   local function log_in_at_once(client, count)
     local exchanges = {}
@@ -295,7 +308,7 @@ describe("faults", function()
       local listener = listener_with()
       local client = client_of(listener)
       assert(client:login(MOTOR))
-      standin:call("close_idle", { listener = listener.id })
+      close_idle(listener, 1)
       assert.is_truthy(client:login(MOTOR))
       assert.are.equal(2, received(listener))
       assert.are.equal(2, accepted_by(listener))
@@ -305,7 +318,7 @@ describe("faults", function()
       local listener = listener_with()
       local client = core.client({ base_url = listener.base_url })
       log_in_at_once(client, 4)
-      standin:call("close_idle", { listener = listener.id })
+      close_idle(listener, 4)
       assert.is_truthy(client:login(MOTOR))
       assert.are.equal(5, received(listener))
       assert.are.equal(5, accepted_by(listener))

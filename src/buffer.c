@@ -2,7 +2,6 @@
 #include "buffer.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #define FIRST_CAPACITY 512
 
@@ -21,7 +20,7 @@ static size_t grown_capacity(const fc_buffer *buffer, size_t needed)
 
     while (capacity < needed)
         capacity = capacity > SIZE_MAX / 2 ? needed : capacity * 2;
-    return capacity;
+    return capacity < buffer->limit ? capacity : buffer->limit;
 }
 
 fc_append fc_buffer_reserve(fc_buffer *buffer, size_t size)
@@ -45,17 +44,6 @@ fc_append fc_buffer_reserve(fc_buffer *buffer, size_t size)
     buffer->data = data;
     buffer->capacity = capacity;
     return FC_APPENDED;
-}
-
-fc_append fc_buffer_append(fc_buffer *buffer, const void *bytes, size_t size)
-{
-    fc_append result = fc_buffer_reserve(buffer, size);
-
-    if (result == FC_APPENDED && size > 0) {
-        memcpy(buffer->data + buffer->size, bytes, size);
-        buffer->size += size;
-    }
-    return result;
 }
 
 void fc_buffer_clear(fc_buffer *buffer)

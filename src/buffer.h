@@ -9,12 +9,14 @@
 
 #include "filescom.h"
 
+#include <string.h>
+
 #pragma GCC visibility push(hidden)
 
 typedef struct fc_buffer {
     char *data;      /* NULL until the first byte */
     size_t size;     /* bytes in use */
-    size_t capacity; /* bytes allocated */
+    size_t capacity; /* bytes allocated, never more than the limit */
     size_t limit;    /* size never passes this */
 } fc_buffer;
 
@@ -30,7 +32,22 @@ void fc_wipe(void *memory, size_t size);
 /* Makes room for size further bytes. */
 fc_append fc_buffer_reserve(fc_buffer *buffer, size_t size) FILESCOM_MUST_USE;
 
-fc_append fc_buffer_append(fc_buffer *buffer, const void *bytes, size_t size) FILESCOM_MUST_USE;
+/* Adds bytes at the end; all of them or none. */
+static inline FILESCOM_MUST_USE fc_append fc_buffer_append(fc_buffer *buffer, const void *bytes,
+                                                           size_t size)
+{
+    if (size > buffer->capacity - buffer->size) {
+        fc_append result = fc_buffer_reserve(buffer, size);
+
+        if (result != FC_APPENDED)
+            return result;
+    }
+    if (size > 0) {
+        memcpy(buffer->data + buffer->size, bytes, size);
+        buffer->size += size;
+    }
+    return FC_APPENDED;
+}
 
 /* Wipes the contents and keeps the memory. */
 void fc_buffer_clear(fc_buffer *buffer);

@@ -23,6 +23,7 @@ struct filescom_client {
     size_t in_flight;
     filescom_engine *engine;
     char base_url[FC_BASE_URL_SIZE];
+    CURLU *sessions_url;      /* parsed once: libcurl would do it for every login and logout */
     filescom_options options; /* its strings are this client's copies */
     CURL *idle[IDLE_HANDLES];
     size_t idle_count;
@@ -120,6 +121,16 @@ static filescom_code check_options(const filescom_options *options, char *messag
     return FILESCOM_OK;
 }
 
+static bool parse_sessions_url(filescom_client *client)
+{
+    char url[FC_BASE_URL_SIZE + sizeof SESSIONS_PATH];
+
+    snprintf(url, sizeof url, "%s" SESSIONS_PATH, client->base_url);
+    client->sessions_url = curl_url();
+    return client->sessions_url != NULL &&
+           curl_url_set(client->sessions_url, CURLUPART_URL, url, CURLU_PATH_AS_IS) == CURLUE_OK;
+}
+
 filescom_code filescom_client_new(filescom_engine *engine, const filescom_options *options,
                                   filescom_client **client, char *message)
 {
@@ -137,6 +148,8 @@ filescom_code filescom_client_new(filescom_engine *engine, const filescom_option
     fc_engine_retain(engine);
     made->options = *options;
     code = filescom_base_url(options->base_url, made->base_url, sizeof made->base_url, message);
+    if (code == FILESCOM_OK && !parse_sessions_url(made))
+        code = fc_fail_no_memory(message);
     if (!copy_strings(&made->options, options))
         code = fc_fail_no_memory(message);
     if (code != FILESCOM_OK) {
@@ -163,6 +176,7 @@ void filescom_client_release(filescom_client *client)
     if (client == NULL || --client->references > 0)
         return;
     drop_idle_handles(client);
+    curl_url_cleanup(client->sessions_url);
     filescom_engine_release(client->engine);
     free_strings(&client->options);
     free(client);
@@ -248,7 +262,8 @@ static CURLcode set_options(filescom_client *client, CURL *easy)
     SET(CURLOPT_SHARE, client->engine->share);
     SET(CURLOPT_CONNECTTIMEOUT_MS, client->options.connect_timeout_ms);
     SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)client->options.max_response_size);
-    if ((code = set_protocol(easy)) || (code = set_tls(easy, &client->options)))
+    if ((code = set_protocol(easy)) || (code = set_tls(easy, &client->options)) ||
+        (code = fc_exchange_prepare(easy)))
         return code;
     return fc_driver_prepare(client->engine->driver, easy);
 }
@@ -375,6 +390,14 @@ static fc_append add_common_lines(lines *to, const filescom_options *options,
     return add_no_expect_line(to, body_size);
 }
 
+static CURLU *find_parsed_url(const filescom_client *client, const fc_exchange_plan *plan)
+{
+    bool ours =
+        strcmp(plan->base_url, client->base_url) == 0 && is_named(plan->path, SESSIONS_PATH);
+
+    return ours ? client->sessions_url : NULL;
+}
+
 static filescom_code begin(filescom_client *client, fc_exchange_plan *plan, lines *headers,
                            fc_buffer *body, fc_append built, filescom_exchange **exchange,
                            char *message)
@@ -385,6 +408,7 @@ static filescom_code begin(filescom_client *client, fc_exchange_plan *plan, line
     plan->header_count = headers->count;
     plan->body = body;
     plan->retries = client->options.retries;
+    plan->parsed_url = find_parsed_url(client, plan);
     plan->max_response_size = client->options.max_response_size;
     if (plan->timeout_ms == 0)
         plan->timeout_ms = client->options.timeout_ms;

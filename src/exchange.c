@@ -6,7 +6,6 @@
 #include "message.h"
 
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -129,21 +128,28 @@ static CURLcode set_method(const filescom_exchange *exchange, CURL *easy)
     return CURLE_OK;
 }
 
-static CURLcode set_callbacks(filescom_exchange *exchange, CURL *easy)
+CURLcode fc_exchange_prepare(CURL *easy)
+{
+    SET(CURLOPT_WRITEFUNCTION, receive_content);
+    SET(CURLOPT_HEADERFUNCTION, receive_head);
+    SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
+#if LIBCURL_VERSION_NUM >= 0x075000
+    SET(CURLOPT_PREREQFUNCTION, before_request);
+#else
+    SET(CURLOPT_FRESH_CONNECT, 1L); /* without the callback above: no kept connection, no repeat */
+#endif
+    return CURLE_OK;
+}
+
+static CURLcode set_owner(filescom_exchange *exchange, CURL *easy)
 {
     SET(CURLOPT_PRIVATE, exchange);
-    SET(CURLOPT_WRITEFUNCTION, receive_content);
     SET(CURLOPT_WRITEDATA, exchange);
-    SET(CURLOPT_HEADERFUNCTION, receive_head);
     SET(CURLOPT_HEADERDATA, exchange);
-    SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
     SET(CURLOPT_OPENSOCKETDATA, exchange);
     SET(CURLOPT_ERRORBUFFER, exchange->curl_message);
 #if LIBCURL_VERSION_NUM >= 0x075000
-    SET(CURLOPT_PREREQFUNCTION, before_request);
     SET(CURLOPT_PREREQDATA, exchange);
-#else
-    SET(CURLOPT_FRESH_CONNECT, 1L); /* without the callback above: no kept connection, no repeat */
 #endif
     return CURLE_OK;
 }
@@ -159,13 +165,16 @@ static CURLcode set_attempt(filescom_exchange *exchange, CURL *easy)
 {
     CURLcode code;
 
-    SET(CURLOPT_URL, exchange->url.data);
+    SET(CURLOPT_CURLU, exchange->parsed_url);
+    if (exchange->parsed_url == NULL) {
+        SET(CURLOPT_URL, exchange->url.data);
+    }
     SET(CURLOPT_HTTPHEADER, exchange->headers);
     SET(CURLOPT_TIMEOUT_MS, milliseconds_left(exchange));
     if (!fc_client_has_proxy(exchange->client))
         SET(CURLOPT_NOPROXY, fc_base_url_is_plain(exchange->base_url) ? "*" : NULL);
     code = set_method(exchange, easy);
-    return code == CURLE_OK ? set_callbacks(exchange, easy) : code;
+    return code == CURLE_OK ? set_owner(exchange, easy) : code;
 }
 
 /* Takes what belongs to the exchange out of a handle that may be used by another. */
@@ -357,7 +366,8 @@ static void describe_attempt(filescom_exchange *exchange)
     curl_easy_getinfo(exchange->easy, CURLINFO_PRIMARY_PORT, &exchange->info.remote_port);
     curl_easy_getinfo(exchange->easy, CURLINFO_TOTAL_TIME, &exchange->info.seconds);
     curl_easy_getinfo(exchange->easy, CURLINFO_PRIMARY_IP, &ip);
-    snprintf(exchange->remote_ip, sizeof exchange->remote_ip, "%s", ip ? ip : "");
+    if (ip != NULL && strlen(ip) < sizeof exchange->remote_ip)
+        memcpy(exchange->remote_ip, ip, strlen(ip) + 1);
 }
 
 /* ---- further attempts ----------------------------------------------------------------------- */
@@ -456,6 +466,8 @@ static bool make_url(filescom_exchange *exchange, filescom_bytes path)
 {
     fc_buffer *url = &exchange->url;
 
+    if (exchange->parsed_url != NULL)
+        return true;
     url->limit = MAX_URL_SIZE;
     return fc_buffer_append(url, exchange->base_url, strlen(exchange->base_url)) == FC_APPENDED &&
            fc_buffer_append(url, path.data, path.size) == FC_APPENDED &&
@@ -500,8 +512,9 @@ static filescom_exchange *new_exchange(filescom_client *client, const fc_exchang
     exchange->head.limit = MAX_HEAD_SIZE;
     exchange->has_body = plan->body != NULL;
     exchange->header_count = plan->header_count;
-    snprintf(exchange->method, sizeof exchange->method, "%s", plan->method);
-    snprintf(exchange->base_url, sizeof exchange->base_url, "%s", plan->base_url);
+    memcpy(exchange->method, plan->method, strlen(plan->method) + 1);
+    memcpy(exchange->base_url, plan->base_url, strlen(plan->base_url) + 1);
+    exchange->parsed_url = plan->parsed_url;
     exchange->client = client;
     exchange->engine = fc_client_engine(client);
     exchange->named = fc_client_has_proxy(client) || !fc_base_url_is_numeric(plan->base_url);
@@ -629,8 +642,9 @@ double filescom_exchange_retry_after(const filescom_exchange *exchange)
 
     if (value.data == NULL)
         return -1;
-    service_clock = fc_http_date(filescom_exchange_header(exchange, "Date"));
-    return fc_retry_after(value, service_clock < 0 ? (int64_t)time(NULL) : service_clock);
+    if (!fc_http_date(filescom_exchange_header(exchange, "Date"), &service_clock))
+        service_clock = (int64_t)time(NULL);
+    return fc_retry_after(value, service_clock);
 }
 
 filescom_exchange_info filescom_exchange_describe(const filescom_exchange *exchange)

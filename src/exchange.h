@@ -27,7 +27,8 @@ struct filescom_exchange {
     /* The request; wiped when the exchange ends. */
     char method[FC_METHOD_SIZE];
     char base_url[FC_BASE_URL_SIZE];
-    fc_buffer url;          /* NUL-terminated */
+    fc_buffer url;          /* NUL-terminated; unused where the URL is parsed already */
+    CURLU *parsed_url;      /* the client's; NULL: url is used */
     fc_buffer header_lines; /* NUL-terminated lines, one after another */
     size_t header_count;
     struct curl_slist *headers; /* nodes that point into header_lines */
@@ -59,8 +60,9 @@ struct filescom_exchange {
 /* What fc_exchange_begin is given; see filescom_request. */
 typedef struct fc_exchange_plan {
     const char *base_url; /* in normal form */
-    const char *method;
+    const char *method;   /* shorter than FC_METHOD_SIZE */
     filescom_bytes path;
+    CURLU *parsed_url;       /* of base_url and path, the client's own; NULL: not parsed yet */
     fc_buffer *header_lines; /* taken over */
     size_t header_count;
     fc_buffer *body; /* taken over; NULL: none */
@@ -75,6 +77,9 @@ typedef struct fc_exchange_plan {
  */
 filescom_code fc_exchange_begin(filescom_client *client, const fc_exchange_plan *plan,
                                 filescom_exchange **exchange, char *message) FILESCOM_MUST_USE;
+
+/* Sets the options of a new handle that are the same for every exchange. */
+CURLcode fc_exchange_prepare(CURL *easy) FILESCOM_MUST_USE;
 
 /* The engine's news: libcurl ended the attempt. */
 void fc_exchange_attempt_ended(filescom_exchange *exchange, CURLcode result);

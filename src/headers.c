@@ -70,15 +70,16 @@ static double parse_seconds(filescom_bytes value)
     return seconds;
 }
 
-int64_t fc_http_date(filescom_bytes value)
+bool fc_http_date(filescom_bytes value, int64_t *seconds)
 {
     char text[DATE_SIZE];
 
     if (value.size == 0 || value.size >= sizeof text || !isalpha((unsigned char)value.data[0]))
-        return -1;
+        return false;
     memcpy(text, value.data, value.size);
     text[value.size] = '\0';
-    return (int64_t)curl_getdate(text, NULL);
+    *seconds = (int64_t)curl_getdate(text, NULL);
+    return *seconds != -1; /* also how curl_getdate tells of what is no date */
 }
 
 double fc_retry_after(filescom_bytes value, int64_t now)
@@ -88,8 +89,7 @@ double fc_retry_after(filescom_bytes value, int64_t now)
 
     if (seconds >= 0)
         return seconds;
-    date = fc_http_date(value);
-    if (date < 0)
+    if (!fc_http_date(value, &date))
         return -1;
     return date > now ? (double)(date - now) : 0;
 }

@@ -26,8 +26,8 @@ filescom_bytes fc_headers_find(filescom_bytes block, const char *name);
  */
 double fc_retry_after(filescom_bytes value, int64_t now);
 
-/* Seconds since 1970 of an HTTP date, -1 where it is none. */
-int64_t fc_http_date(filescom_bytes value);
+/* Reads an HTTP date as seconds since 1970; false where it is none. */
+bool fc_http_date(filescom_bytes value, int64_t *seconds);
 
 #pragma GCC visibility pop
 

@@ -94,7 +94,7 @@ static int client_begin_logout(lua_State *L)
     filescom_bytes id;
 
     if (lua_type(L, 2) != LUA_TSTRING)
-        core_usage_error(L, "a session id must be a string, got %s", luaL_typename(L, 2));
+        core_usage_error(L, "a session id must be a non-empty string of visible ASCII");
     id.data = lua_tolstring(L, 2, &id.size);
     box = core_push_exchange(L, EXCHANGE_LOGOUT);
     return begun(L, filescom_logout(client, base_url, id, &box->exchange, message), message);

@@ -76,7 +76,10 @@ int core_new_client(lua_State *L);
 /* Pushes an empty box. */
 exchange_box *core_push_exchange(lua_State *L, exchange_kind kind);
 
-/* Blocks until the exchange in the box at the top of the stack is done, then finishes it. */
+/*
+ * Blocks until the exchange in the box at the top of the stack is done, then finishes it. The box,
+ * which Lua must not have seen, may be used again.
+ */
 int core_complete_exchange(lua_State *L);
 
 /* ---- lua_answer.c --------------------------------------------------------------------------- */

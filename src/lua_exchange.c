@@ -2,16 +2,45 @@
 #include "lua_core.h"
 
 #define EXCHANGE "filescom.exchange"
+#define SPARE "filescom.exchange.spare"
 #define LONGEST_WAIT 1e6
 
-exchange_box *core_push_exchange(lua_State *L, exchange_kind kind)
+static exchange_box *push_new_box(lua_State *L)
 {
     exchange_box *box = lua_newuserdatauv(L, sizeof *box, 0);
 
     box->exchange = NULL;
-    box->kind = kind;
     luaL_getmetatable(L, EXCHANGE);
     lua_setmetatable(L, -2);
+    return box;
+}
+
+/*
+ * A box is collected with a finalizer, which costs more than all else about it: one that Lua never
+ * saw is kept for the next exchange.
+ */
+static exchange_box *push_spare_box(lua_State *L)
+{
+    exchange_box *box;
+
+    lua_getfield(L, LUA_REGISTRYINDEX, SPARE);
+    box = lua_touserdata(L, -1);
+    if (box == NULL) {
+        lua_pop(L, 1);
+        return NULL;
+    }
+    lua_pushnil(L);
+    lua_setfield(L, LUA_REGISTRYINDEX, SPARE);
+    return box;
+}
+
+exchange_box *core_push_exchange(lua_State *L, exchange_kind kind)
+{
+    exchange_box *box = push_spare_box(L);
+
+    if (box == NULL)
+        box = push_new_box(L);
+    box->kind = kind;
     return box;
 }
 
@@ -130,9 +159,15 @@ int core_complete_exchange(lua_State *L)
 {
     exchange_box *box = lua_touserdata(L, -1);
 
+    int box_index = lua_gettop(L);
+    int count;
+
     if (!wait_for(L, box, -1))
         return core_raise(L, FILESCOM_NO_MEMORY, "not enough memory");
-    return finish(L, box);
+    count = finish(L, box);
+    lua_pushvalue(L, box_index);
+    lua_setfield(L, LUA_REGISTRYINDEX, SPARE);
+    return count;
 }
 
 static int exchange_tostring(lua_State *L)

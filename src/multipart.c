@@ -40,6 +40,18 @@ static uint64_t mix(uint64_t x)
     return x ^ (x >> 31);
 }
 
+/* Eleven characters, all of which may stand in a boundary without quotes. */
+static void write_characters(uint64_t number, char *text)
+{
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    int shift;
+
+    for (shift = 60; shift >= 0; shift -= 6)
+        *text++ = alphabet[number >> shift & 63];
+    *text = '\0';
+}
+
 static void make_boundary(char boundary[FC_BOUNDARY_SIZE])
 {
     uint64_t number;
@@ -49,12 +61,12 @@ static void make_boundary(char boundary[FC_BOUNDARY_SIZE])
         key = read_random() | 1;
     number = key + ++counter;
     pthread_mutex_unlock(&key_lock);
-    snprintf(boundary, FC_BOUNDARY_SIZE, "%016llx", (unsigned long long)mix(number));
+    write_characters(mix(number), boundary);
 }
 
 static bool contains(filescom_bytes bytes, const char *text, size_t size)
 {
-    return bytes.size > 0 && memmem(bytes.data, bytes.size, text, size) != NULL;
+    return bytes.data != NULL && memmem(bytes.data, bytes.size, text, size) != NULL;
 }
 
 static bool is_absent(const char *boundary, const fc_field *fields, size_t count)
@@ -80,21 +92,33 @@ static const char *escape(char c)
         return "%22";
     case '\r':
         return "%0D";
-    case '\n':
-        return "%0A";
     default:
-        return NULL;
+        return "%0A";
     }
+}
+
+static size_t plain_size(filescom_bytes name, size_t from)
+{
+    size_t end = from;
+
+    while (end < name.size && name.data[end] != '"' && name.data[end] != '\r' &&
+           name.data[end] != '\n')
+        end++;
+    return end - from;
 }
 
 static fc_append append_name(fc_buffer *out, filescom_bytes name)
 {
     fc_append result = FC_APPENDED;
-    size_t i;
+    size_t at = 0;
 
-    for (i = 0; i < name.size && result == FC_APPENDED; i++) {
-        const char *escaped = escape(name.data[i]);
-        result = escaped ? append_text(out, escaped) : fc_buffer_append(out, name.data + i, 1);
+    while (at < name.size && result == FC_APPENDED) {
+        size_t plain = plain_size(name, at);
+
+        result = fc_buffer_append(out, name.data + at, plain);
+        at += plain;
+        if (result == FC_APPENDED && at < name.size)
+            result = append_text(out, escape(name.data[at++]));
     }
     return result;
 }
@@ -117,7 +141,8 @@ static size_t expected_size(const fc_field *fields, size_t count)
     size_t i;
 
     for (i = 0; i < count; i++)
-        size += fields[i].name.size + fields[i].value.size + PART_OVERHEAD;
+        if (fields[i].value.data != NULL)
+            size += fields[i].name.size + fields[i].value.size + PART_OVERHEAD;
     return size;
 }
 

@@ -17,6 +17,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -26,10 +27,11 @@
 struct fc_relay {
     unsigned generation; /* of the process that it belongs to */
     int descriptor;      /* what is watched; not ours */
-    int epoll;           /* watches descriptor (one shot), listener and stop */
+    int epoll;           /* watches the descriptor (one shot), all that follow, and the reader */
     int listener;
-    int stop;  /* an eventfd: readable when the thread is to end */
-    int place; /* an O_PATH descriptor of the listener's name, which is removed */
+    int ticker; /* a timerfd that runs while somebody is connected */
+    int stop;   /* an eventfd: readable when the thread is to end */
+    int place;  /* an O_PATH descriptor of the listener's name, which is removed */
     char path[32];
     pthread_t thread;
     bool running;
@@ -59,6 +61,37 @@ static bool is_own_process(int connection)
            peer.pid == getpid();
 }
 
+static bool watch(const fc_relay *relay, int descriptor, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.fd = descriptor};
+
+    return epoll_ctl(relay->epoll, EPOLL_CTL_ADD, descriptor, &event) == 0;
+}
+
+static void set_ticker(const fc_relay *relay, long interval_ms)
+{
+    struct itimerspec setting = {{0, interval_ms * 1000000}, {0, interval_ms * 1000000}};
+
+    timerfd_settime(relay->ticker, 0, &setting, NULL);
+}
+
+static void tick(fc_relay *relay)
+{
+    uint64_t expirations;
+
+    if (read(relay->ticker, &expirations, sizeof expirations) > 0 && relay->reader != NONE)
+        tell(relay);
+}
+
+static void drop_reader(fc_relay *relay)
+{
+    if (relay->reader == NONE)
+        return;
+    close(relay->reader);
+    relay->reader = NONE;
+    set_ticker(relay, 0);
+}
+
 static void accept_reader(fc_relay *relay)
 {
     int accepted = accept4(relay->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -69,9 +102,10 @@ static void accept_reader(fc_relay *relay)
         close(accepted);
         return;
     }
-    if (relay->reader != NONE)
-        close(relay->reader);
+    drop_reader(relay);
     relay->reader = accepted;
+    watch(relay, accepted, EPOLLRDHUP);
+    set_ticker(relay, FC_RELAY_TICK_MS);
     if (relay->owed)
         tell(relay);
 }
@@ -88,6 +122,10 @@ static void *run(void *data)
             return NULL;
         if (event.data.fd == relay->listener)
             accept_reader(relay);
+        else if (event.data.fd == relay->ticker)
+            tick(relay);
+        else if (event.data.fd == relay->reader)
+            drop_reader(relay); /* it has gone: nothing else of it is watched */
         else
             tell(relay);
     }
@@ -155,26 +193,21 @@ static bool listen_unnamed(fc_relay *relay)
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-static bool watch(const fc_relay *relay, int descriptor, uint32_t events)
-{
-    struct epoll_event event = {.events = events, .data.fd = descriptor};
-
-    return epoll_ctl(relay->epoll, EPOLL_CTL_ADD, descriptor, &event) == 0;
-}
-
 static bool open_watch(fc_relay *relay)
 {
     relay->epoll = epoll_create1(EPOLL_CLOEXEC);
     relay->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return relay->epoll >= 0 && relay->stop >= 0 && watch(relay, relay->stop, EPOLLIN) &&
+    relay->ticker = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    return relay->epoll >= 0 && relay->stop >= 0 && relay->ticker >= 0 &&
+           watch(relay, relay->stop, EPOLLIN) && watch(relay, relay->ticker, EPOLLIN) &&
            watch(relay, relay->listener, EPOLLIN) &&
            watch(relay, relay->descriptor, EPOLLIN | EPOLLONESHOT);
 }
 
 static void close_all(fc_relay *relay)
 {
-    int *const all[] = {&relay->reader, &relay->place, &relay->listener, &relay->stop,
-                        &relay->epoll};
+    int *const all[] = {&relay->reader, &relay->place, &relay->listener,
+                        &relay->ticker, &relay->stop,  &relay->epoll};
     size_t i;
 
     for (i = 0; i < sizeof all / sizeof *all; i++)
@@ -192,7 +225,8 @@ fc_relay *fc_relay_start(int descriptor, char *message)
     }
     relay->generation = fc_process_generation();
     relay->descriptor = descriptor;
-    relay->epoll = relay->listener = relay->stop = relay->place = relay->reader = NONE;
+    relay->epoll = relay->listener = relay->ticker = relay->stop = NONE;
+    relay->place = relay->reader = NONE;
     if (listen_unnamed(relay) && open_watch(relay) && start_thread(relay))
         return relay;
     fc_fail(message, FILESCOM_NO_MEMORY, "the relay could not be started: %s", strerror(errno));

@@ -2,8 +2,9 @@
  * relay.h - a thread that turns "this descriptor is readable" into bytes on a unix socket.
  *
  * For a host whose event loop watches sockets of its own only, as nginx does for Lua: it connects
- * to the relay, and each byte that it reads means that the descriptor has something to do. The
- * thread does nothing else: it never touches libcurl, Lua or an exchange, and runs with every
+ * to the relay, and a byte that it reads means that the descriptor has something to do, or that
+ * FC_RELAY_TICK_MS have passed: whoever listens need not set a time limit to look up now and then.
+ * The thread does nothing else: it never touches libcurl, Lua or an exchange, and runs with every
  * signal blocked. The socket has no name in the file system once it is made.
  *
  * A relay belongs to the process that started it. Depends on Linux (epoll, eventfd, O_PATH).
@@ -14,6 +15,9 @@
 #include "filescom.h"
 
 #pragma GCC visibility push(hidden)
+
+/* Milliseconds from one tick to the next, as long as somebody is connected. */
+#define FC_RELAY_TICK_MS 100
 
 typedef struct fc_relay fc_relay;
 

@@ -104,18 +104,19 @@ local function remember(self, session)
   open[#open + 1] = session
 end
 
-local function find_open(self, id)
-  local open = open_logins(self)
+-- The open login of that id, and its place in the list.
+local function find_open(open, id)
   for i = #open, 1, -1 do
     if open[i].id == id then return open[i], i end
   end
 end
 
 local function forget(self, id)
-  local session, place = find_open(self, id)
+  local open = open_logins(self)
+  local session, place = find_open(open, id)
   if session then
     sessions.mark_ended(session)
-    table.remove(open_logins(self), place)
+    if place == #open then open[place] = nil else table.remove(open, place) end
   end
 end
 
@@ -183,13 +184,13 @@ end
 -- The session that a logout names: its id, where it lives, and its table where there is one.
 local function identify(self, session)
   if type(session) == "string" then
-    local known = find_open(self, session)
+    local known = find_open(open_logins(self), session)
     return session, known and known.base_url, known
   end
   if type(session) ~= "table" then
     core.usage_error("a session must be a session table or an id, got %s", type(session))
   end
-  return session.id, sessions.check(session, self._core:base_url()), session
+  return session.id, sessions.base_url(session, self._core:base_url()), session
 end
 
 local function none(message)
@@ -233,7 +234,10 @@ function Client:session(id_or_table)
   else
     core.usage_error("a session must be a table or an id, got %s", type(id_or_table))
   end
-  session.base_url = sessions.check(session, self._core:base_url())
+  if not core.is_session_id(session.id) then
+    core.usage_error("a session id must be a non-empty string of visible ASCII")
+  end
+  session.base_url = sessions.base_url(session, self._core:base_url())
   return setmetatable(session, self._session_class)
 end
 

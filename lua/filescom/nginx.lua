@@ -32,12 +32,14 @@ local CAN_WAIT = {
 local MAY_BLOCK = { init = true, exit_worker = true }
 
 -- Seconds. A waiter looks after itself this often, should no dispatcher be to be had; a dispatcher
--- looks for waiters that were killed, and, once nothing is in flight, whether it is time to go. The
--- last bounds what the dispatcher adds to a worker's exit.
-local WAITER_TICK = 5
-local DISPATCHER_TICK = 1
-local IDLE_TICK = 0.1
-local IDLE_TICKS = 20
+-- looks this often for waiters that were killed, and stays this long when nothing is in flight. At a
+-- worker's exit it goes at the relay's next tick (src/relay.h).
+local WAITER_PERIOD = 5
+local SCAN_PERIOD = 0.5
+local IDLE_PERIOD = 2
+
+-- Milliseconds without a word from the relay, which ticks, after which it is taken for lost.
+local RELAY_TIMEOUT = 30000
 
 -- How long the dispatcher sleeps between steps where the relay cannot be reached.
 local POLL_PAUSE = 0.002
@@ -89,17 +91,16 @@ local function connect_relay()
   local path, why = core.relay_path()
   if not path then return nil, why end
   local socket = ngx.socket.tcp()
+  socket:settimeout(RELAY_TIMEOUT)
   local connected
   connected, why = socket:connect("unix:" .. path)
   return connected and socket, why
 end
 
--- Waits for the relay's next byte, at most for some seconds. False where the relay is gone.
-local function listen(socket, seconds)
+-- Waits for the relay's next byte. False where the relay is gone.
+local function listen(socket)
   core.rearm_relay()
-  socket:settimeout(seconds * 1000)
-  local bytes, why = socket:receiveany(64)
-  return bytes ~= nil or why == "timeout"
+  return socket:receiveany(64) ~= nil
 end
 
 -- Steps for as long as there is something to do, giving nginx a turn after each step: under load
@@ -120,22 +121,20 @@ end
 -- Steps whenever the relay says so. Returns "idle" when there is nothing left to do, "again" where a
 -- fresh timer should go on, "lost" where the relay cannot be heard any more.
 local function follow(socket)
-  local idle_ticks, last_scan = 0, ngx.now()
+  local last_busy, last_scan = ngx.now(), ngx.now()
   for _ = 1, WAKEUPS_OF_ONE_TIMER do
     step_while_busy()
+    local now = ngx.now()
     if next(waiting) then
-      idle_ticks = 0
-    elseif ngx.worker.exiting() or idle_ticks == IDLE_TICKS then
+      last_busy = now
+    elseif ngx.worker.exiting() or now - last_busy >= IDLE_PERIOD then
       return "idle"
-    else
-      idle_ticks = idle_ticks + 1
     end
-    local alive = listen(socket, next(waiting) and DISPATCHER_TICK or IDLE_TICK)
-    if not alive then return "lost" end
-    if ngx.now() - last_scan >= DISPATCHER_TICK then
-      last_scan = ngx.now()
+    if now - last_scan >= SCAN_PERIOD then
+      last_scan = now
       cancel_abandoned()
     end
+    if not listen(socket) then return "lost" end
   end
   return "again"
 end
@@ -178,7 +177,7 @@ local function wait(exchange)
   waiting[exchange:id()] = entry
   start_dispatcher()
   repeat
-    local woken = entry.semaphore:wait(WAITER_TICK)
+    local woken = entry.semaphore:wait(WAITER_PERIOD)
     if not woken then
       step()
       start_dispatcher()

@@ -1,8 +1,8 @@
 --- Sessions: plain tables with the service's own fields, and a few methods.
 --
 -- A session's table holds what the service sent and `base_url`, nothing else, so that it can be
--- encoded and taken up again. Which client it belongs to is kept in its metatable, one for each
--- client. Depends on filescom.core; requests are loaded when they are first used.
+-- encoded and taken up again. Which client it belongs to, and whether it has ended, is told by its
+-- metatable: a client has one for sessions and another for those that are no more. Depends on filescom.core; requests are loaded when they are first used.
 --
 -- @module filescom.session
 
@@ -10,16 +10,18 @@ local core = require "filescom.core"
 
 local sessions = {}
 
--- Sessions that were logged out, or that the service no longer knows.
-local ended = setmetatable({}, { __mode = "k" })
-
 --- The methods of a session.
 -- @type Session
 local Session = {}
 
-local function client_of(session)
+-- The class of a session; an empty one for what is no session of this library's.
+local function class_of(session)
   local class = getmetatable(session)
-  return class and class.client
+  return type(class) == "table" and class.client and class or {}
+end
+
+local function client_of(session)
+  return class_of(session).client
 end
 
 --- Ends this session, on the client that it came from.
@@ -56,40 +58,45 @@ end
 
 -- Leaving a block must not fail where its work succeeded: the service ends the session in time.
 local function close(session)
-  if not ended[session] then pcall(Session.logout, session) end
+  if not class_of(session).has_ended then pcall(Session.logout, session) end
 end
 
---- The metatable of a client's sessions.
--- @tparam Client client
--- @treturn table
-function sessions.class(client)
+local function new_class(client, has_ended)
   return {
     __index = Session,
     __name = "filescom.session",
     __tostring = describe,
     __close = close,
     client = client,
+    has_ended = has_ended,
   }
+end
+
+--- The metatable of a client's sessions.
+-- @tparam Client client
+-- @treturn table
+function sessions.class(client)
+  local class = new_class(client, false)
+  class.ended_class = new_class(client, true)
+  return class
 end
 
 --- Whether a session was logged out, or the service said that it is no more.
 function sessions.has_ended(session)
-  return ended[session] == true
+  return class_of(session).has_ended == true
 end
 
---- Notes that a session is no more.
+--- Notes that a session is no more, where it is one of this library's.
 function sessions.mark_ended(session)
-  ended[session] = true
+  local ended_class = class_of(session).ended_class
+  if ended_class then setmetatable(session, ended_class) end
 end
 
---- Checks a session's id and where it lives, and raises an error that names what is wrong.
+--- Where a session lives; raises an error that names what is wrong with it.
 -- @tparam table session
 -- @tparam string base_url where it lives if it does not say so itself
 -- @treturn string its base URL in normal form
-function sessions.check(session, base_url)
-  if not core.is_session_id(session.id) then
-    core.usage_error("a session id must be a non-empty string of visible ASCII")
-  end
+function sessions.base_url(session, base_url)
   if session.base_url == nil or session.base_url == base_url then return base_url end
   if type(session.base_url) ~= "string" then
     core.usage_error("a session's base_url must be a string, got %s", type(session.base_url))

@@ -73,15 +73,15 @@ end
 
 -- Reads the next request. Returns it; or nil and a refusal; or nil alone where the client has ended the connection.
 local function read_request(self, connection)
-  local talk, config = connection.stream, self.state.config
+  local talk = connection.stream
   connection.idle = true
-  local request, refusal = http.read_head(talk, config.max_header)
+  local request, refusal = http.read_head(talk, self.state.config.max_header)
   connection.idle = false
   if not request then
     return nil, refusal
   end
   local complete
-  complete, refusal = http.read_body(talk, request, config.max_body)
+  complete, refusal = http.read_body(talk, request, self.state.config.max_body)
   if complete then
     return request
   elseif not refusal then

@@ -37,8 +37,18 @@ local function date()
   return date_header
 end
 
+-- Fields beyond those that clients are promised, such as the service sends from time to time.
+local function add_unpromised(fields, account)
+  fields.user_id = account.id
+  fields.two_factor_authenticated = account.methods ~= nil
+  fields.password_expires_at = json.null
+  fields.skip_homepage = json.null
+  fields.site = { id = 7, name = "Stand-in", color = json.null, storage = { used = 5368709120, limit = json.null } }
+  fields.login_methods = { "password", "sso" }
+end
+
 -- The fields of a new session, as the service sends them.
-local function session_fields(account, id, ends)
+local function session_fields(account, id, ends, with_unpromised)
   local fields = {
     id = id,
     language = "en",
@@ -48,13 +58,10 @@ local function session_fields(account, id, ends)
     max_dir_listing_size = 25000,
     ssl_required = true,
     tls_disabled = false,
-    user_id = account.id,
-    two_factor_authenticated = account.methods ~= nil,
-    password_expires_at = json.null,
-    skip_homepage = json.null,
-    site = { id = 7, name = "Stand-in", color = json.null, storage = { used = 5368709120, limit = json.null } },
-    login_methods = { "password", "sso" },
   }
+  if with_unpromised then
+    add_unpromised(fields, account)
+  end
   for name, value in pairs(account.session or {}) do
     fields[name] = value
   end
@@ -90,7 +97,7 @@ function handlers.create_session(call)
     return refused
   end
   local id, ends = call.state:open_session(account)
-  return { status = 201, json = session_fields(account, id, ends) }
+  return { status = 201, json = session_fields(account, id, ends, call.state.config.unpromised_fields) }
 end
 
 function handlers.delete_session(call)

@@ -21,6 +21,7 @@ state.DEFAULTS = {
   hang = false, -- requests are read and never answered
   keep_alive = true, -- false: every answer closes its connection
   old_logout = false, -- a logout is answered 200 {} instead of 204
+  unpromised_fields = true, -- a session has fields beyond those that clients are promised
   clock_offset = 0, -- seconds that the service's clock is ahead
   log_limit = 10000, -- entries
   max_header = 65536, -- bytes of a request's head

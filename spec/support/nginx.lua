@@ -246,8 +246,8 @@ end
 function nginx.run(directory, file, port, environment)
   local self = setmetatable({ directory = directory, file = file, port = port }, Server)
   launch(self, environment)
-  local ok, why = pcall(nginx.eventually, "nginx listens", READY, function()
-    return self:master() and is_listening(port)
+  local ok, why = pcall(nginx.eventually, "nginx has a worker and listens", READY, function()
+    return #self:workers() > 0 and is_listening(port)
   end)
   if not ok then
     local told = self:errors() .. (read_all(directory .. "/output") or "")
