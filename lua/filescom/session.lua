@@ -2,7 +2,8 @@
 --
 -- A session's table holds what the service sent and `base_url`, nothing else, so that it can be
 -- encoded and taken up again. Which client it belongs to, and whether it has ended, is told by its
--- metatable: a client has one for sessions and another for those that are no more. Depends on filescom.core; requests are loaded when they are first used.
+-- metatable: a client has one for sessions and another for those that are no more. Depends on
+-- filescom.core; requests are loaded when they are first used.
 --
 -- @module filescom.session
 
