@@ -1,6 +1,6 @@
 -- What luacheck is told: every Lua that filescom runs on, and what tests may use beyond it.
 std = "min"
-read_globals = { "ngx" }
+globals = { "ngx" }
 max_line_length = 120
 exclude_files = { "build", ".luarocks" }
 files["spec"] = { std = "min+busted" }

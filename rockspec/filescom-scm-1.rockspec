@@ -60,6 +60,7 @@ build = {
         "src/lua_exchange.c",
         "src/lua_json.c",
         "src/lua_options.c",
+        "src/memory.c",
         "src/message.c",
         "src/multipart.c",
         "src/process.c",

@@ -2,9 +2,9 @@
 #define _GNU_SOURCE
 #include "engine.h"
 #include "exchange.h"
+#include "memory.h"
 #include "process.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -46,14 +46,6 @@ static filescom_exchange *exchange_of(fc_link *link)
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */
-
-static pthread_once_t libcurl_once = PTHREAD_ONCE_INIT;
-static CURLcode libcurl_ready;
-
-static void start_libcurl(void)
-{
-    libcurl_ready = curl_global_init(CURL_GLOBAL_DEFAULT);
-}
 
 static bool open_share(filescom_engine *engine)
 {
@@ -97,10 +89,8 @@ static bool open_parts(filescom_engine *engine)
 
 filescom_engine *filescom_engine_new(void)
 {
-    filescom_engine *engine;
+    filescom_engine *engine = fc_start_libcurl() ? calloc(1, sizeof *engine) : NULL;
 
-    pthread_once(&libcurl_once, start_libcurl);
-    engine = libcurl_ready == CURLE_OK ? calloc(1, sizeof *engine) : NULL;
     if (engine == NULL)
         return NULL;
     engine->references = 1;

@@ -57,6 +57,7 @@ function Client.new(options, former)
     _core = core.client(core_options(options)),
     _open = former and former._open or {},
   }, Client)
+  self._base_url = self._core:base_url()
   self._session_class = sessions.class(self)
   return self
 end
@@ -82,7 +83,7 @@ function Client:_run(verb, ...)
   if not trace and not wait then return self._core[verb](self._core, ...) end
   local exchange, failure = self._core["begin_" .. verb](self._core, ...)
   if not exchange then return nil, failure end
-  if trace then trace:begun(self._core:base_url(), verb, ...) end
+  if trace then trace:begun(self._base_url, verb, ...) end
   if wait then wait(exchange) else exchange:wait() end
   local info = trace and exchange:info()
   local answer
@@ -111,13 +112,15 @@ local function find_open(open, id)
   end
 end
 
-local function forget(self, id)
+-- The session of that id is no more; `session` is its table, where the caller has one.
+local function forget(self, id, session)
   local open = open_logins(self)
-  local session, place = find_open(open, id)
-  if session then
-    sessions.mark_ended(session)
+  local remembered, place = find_open(open, id)
+  if place then
     if place == #open then open[place] = nil else table.remove(open, place) end
   end
+  if remembered and remembered ~= session then sessions.mark_ended(remembered) end
+  if session then sessions.mark_ended(session) end
 end
 
 -- ---- login ----------------------------------------------------------------------------------
@@ -190,7 +193,7 @@ local function identify(self, session)
   if type(session) ~= "table" then
     core.usage_error("a session must be a session table or an id, got %s", type(session))
   end
-  return session.id, sessions.base_url(session, self._core:base_url()), session
+  return session.id, sessions.base_url(session, self._base_url), session
 end
 
 local function none(message)
@@ -213,10 +216,7 @@ function Client:logout(session)
   if known and sessions.has_ended(known) then return none("this session was logged out already") end
   local answer, failure = self:_run("logout", id, base_url)
   -- 401: the service does not know the session (any more).
-  if answer or failure.status == 401 then
-    if known then sessions.mark_ended(known) end
-    forget(self, id)
-  end
+  if answer or failure.status == 401 then forget(self, id, known) end
   if answer then return answer end
   return nil, errors.from_failure(failure, { id })
 end
@@ -237,7 +237,7 @@ function Client:session(id_or_table)
   if not core.is_session_id(session.id) then
     core.usage_error("a session id must be a non-empty string of visible ASCII")
   end
-  session.base_url = sessions.base_url(session, self._core:base_url())
+  session.base_url = sessions.base_url(session, self._base_url)
   return setmetatable(session, self._session_class)
 end
 

@@ -140,7 +140,7 @@ function request.send(client, session, method, path, options)
   if type(method) ~= "string" then fail("method must be a string, got %s", type(method)) end
   options = options == nil and {} or options
   check_options(options)
-  local base_url = sessions.base_url(session, client._core:base_url())
+  local base_url = sessions.base_url(session, client._base_url)
   local prepared = build(session, base_url, method:upper(), path, options)
   if sessions.has_ended(session) then
     return nil, errors.new("session/none", "this session was logged out")

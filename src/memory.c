@@ -1,0 +1,127 @@
+/* memory.c - see memory.h. */
+#define _GNU_SOURCE
+#include "memory.h"
+#include "buffer.h"
+
+#include <curl/curl.h>
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#if defined(__linux__)
+#include <malloc.h>
+#define block_size malloc_usable_size
+#elif defined(__APPLE__)
+#include <malloc/malloc.h>
+#define block_size malloc_size
+#endif
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static CURLcode started;
+
+#ifdef block_size
+
+/*
+ * What libcurl copies of a credential lies behind a request's first line, or in an answer's body:
+ * in blocks larger than this. Most of what it frees is smaller.
+ */
+#define LARGEST_CLEAN_BLOCK 88
+
+static void wiping_free(void *block)
+{
+    size_t size;
+
+    if (block == NULL)
+        return;
+    size = block_size(block);
+    if (size > LARGEST_CLEAN_BLOCK)
+        fc_wipe(block, size);
+    free(block);
+}
+
+/* Never in place where that would mean to move: realloc leaves the old bytes behind. */
+static void *wiping_realloc(void *block, size_t size)
+{
+    size_t old_size = block ? block_size(block) : 0;
+    void *moved;
+
+    if (block != NULL && size <= old_size)
+        return block;
+    moved = malloc(size);
+    if (moved != NULL && block != NULL) {
+        memcpy(moved, block, old_size);
+        wiping_free(block);
+    }
+    return moved;
+}
+
+/* OpenSSL's memory functions are told where they are called. */
+static void *openssl_malloc(size_t size, const char *file, int line)
+{
+    (void)file, (void)line;
+    return size ? malloc(size) : NULL;
+}
+
+static void *openssl_realloc(void *block, size_t size, const char *file, int line)
+{
+    (void)file, (void)line;
+    if (size == 0) {
+        wiping_free(block);
+        return NULL;
+    }
+    return wiping_realloc(block, size);
+}
+
+static void openssl_free(void *block, const char *file, int line)
+{
+    (void)file, (void)line;
+    wiping_free(block);
+}
+
+/*
+ * The OpenSSL that libcurl uses, if it does, decrypts answers in buffers that it frees as they are.
+ * It is not linked with: it is found among what this library brought in. It refuses new functions
+ * once it has allocated anything.
+ */
+static void wipe_openssl(void)
+{
+    typedef int (*set_functions)(void *(*)(size_t, const char *, int),
+                                 void *(*)(void *, size_t, const char *, int),
+                                 void (*)(void *, const char *, int));
+    Dl_info info;
+    void *self = NULL;
+    set_functions set = NULL;
+
+    if (dladdr((void *)(uintptr_t)wipe_openssl, &info) != 0)
+        self = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+    if (self == NULL)
+        self = dlopen(NULL, RTLD_LAZY);
+    if (self == NULL)
+        return;
+    *(void **)&set = dlsym(self, "CRYPTO_set_mem_functions");
+    if (set != NULL)
+        set(openssl_malloc, openssl_realloc, openssl_free);
+    dlclose(self);
+}
+
+static void start(void)
+{
+    wipe_openssl();
+    started = curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free, wiping_realloc, strdup,
+                                   calloc);
+}
+
+#else
+
+static void start(void)
+{
+    started = curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+#endif
+
+bool fc_start_libcurl(void)
+{
+    pthread_once(&once, start);
+    return started == CURLE_OK;
+}
