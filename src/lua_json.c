@@ -104,6 +104,38 @@ static void make_plain(lua_State *L)
     }
 }
 
+#if LUA_VERSION_NUM >= 502
+#define LONGEST_SHARED 40 /* LUAI_MAXSHORTLEN: longer strings are objects of their own */
+
+/*
+ * Overwrites a string of our own making once it is of no more use: lua-cjson takes its text as a
+ * string, and a login's answer would lie in Lua's heap until that memory happens to be used again.
+ * Not where Lua shares equal strings, as 5.1 and LuaJIT always do.
+ */
+static void wipe_string(lua_State *L, int index)
+{
+    size_t size;
+    const char *text = lua_tolstring(L, index, &size);
+
+    if (size > LONGEST_SHARED)
+        memset((char *)(uintptr_t)text, ' ', size);
+}
+#else
+static void wipe_string(lua_State *L, int index)
+{
+    (void)L, (void)index;
+}
+#endif
+
+/* Calls the decoder with the string at the top; leaves the string, and the value or an error on it.
+ */
+static int decode(lua_State *L)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, DECODE);
+    lua_pushvalue(L, -2);
+    return lua_pcall(L, 1, 1, 0);
+}
+
 bool core_push_json(lua_State *L, filescom_bytes text)
 {
     int status;
@@ -111,9 +143,10 @@ bool core_push_json(lua_State *L, filescom_bytes text)
     /* lua-cjson takes a NUL for the end of the text, whatever follows. */
     if (text.size > 0 && memchr(text.data, '\0', text.size) != NULL)
         return false;
-    lua_getfield(L, LUA_REGISTRYINDEX, DECODE);
     lua_pushlstring(L, text.size ? text.data : "", text.size);
-    status = lua_pcall(L, 1, 1, 0);
+    status = decode(L);
+    wipe_string(L, -2);
+    lua_remove(L, -2);
     if (status == LUA_ERRMEM)
         lua_error(L);
     if (status != LUA_OK) {
