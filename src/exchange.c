@@ -558,6 +558,7 @@ void filescom_exchange_release(filescom_exchange *exchange)
         exchange->result == FILESCOM_PENDING) {
         leave_libcurl(exchange, false);
         end(exchange, FILESCOM_INTERRUPTED);
+        fc_engine_schedule(exchange->engine); /* it may have been the next to be resumed */
     }
     fc_link_remove(&exchange->link);
     fc_buffer_free(&exchange->head);

@@ -31,25 +31,37 @@ local CAN_WAIT = {
 -- when a worker has done its last request.
 local MAY_BLOCK = { init = true, exit_worker = true }
 
--- Seconds. A waiter looks after itself this often, should no dispatcher be to be had; a dispatcher
--- looks this often for waiters that were killed, and stays this long when nothing is in flight. At a
--- worker's exit it goes at the relay's next tick (src/relay.h).
+-- Seconds. A waiter looks after itself this often, the shorter time where no dispatcher runs (all
+-- timers may be taken); a dispatcher looks this often for waiters that were killed, and stays this
+-- long when nothing is in flight. At a worker's exit it goes at the relay's next tick (src/relay.h).
 local WAITER_PERIOD = 5
+local UNATTENDED_PERIOD = 0.01
 local SCAN_PERIOD = 0.5
 local IDLE_PERIOD = 2
+
+-- Seconds after which a dispatcher that was asked for and did not come is asked for again.
+local DISPATCHER_DELAY = 0.1
 
 -- Milliseconds without a word from the relay, which ticks, after which it is taken for lost.
 local RELAY_TIMEOUT = 30000
 
--- How long the dispatcher sleeps between steps where the relay cannot be reached.
-local POLL_PAUSE = 0.002
+-- With so many exchanges in flight the dispatcher steps by the clock as long as there is something to
+-- do: one step then serves many of them, and costs less than to be woken for each.
+local MANY = 16
+
+-- Seconds between steps by the clock.
+local PAUSE = 0.001
 
 -- A timer's memory is only given back when it ends.
 local WAKEUPS_OF_ONE_TIMER = 50000
 
--- What is waited for, by the id of the exchange: { exchange =, semaphore = }.
+-- What is waited for, by the id of the exchange: the waiter's semaphore. An exchange itself is held
+-- by its waiter alone, so that one whose waiter is gone goes with the next collection at the latest.
 local waiting = {}
-local dispatching = false
+local exchanges = setmetatable({}, { __mode = "v" })
+
+local dispatching = false -- a dispatcher runs
+local asked_at -- when one was asked for; nil: none is under way
 
 -- Semaphores that nobody waits on and nobody will post.
 local spare, MAX_SPARE = {}, 256
@@ -59,10 +71,10 @@ local spare, MAX_SPARE = {}, 256
 local function wake_ended()
   local id = core.next_ended()
   while id do
-    local entry = waiting[id]
-    if entry then
+    local semaphore_of_waiter = waiting[id]
+    if semaphore_of_waiter then
       waiting[id] = nil
-      entry.semaphore:post(1)
+      semaphore_of_waiter:post(1)
     end
     id = core.next_ended()
   end
@@ -77,10 +89,10 @@ end
 
 -- A semaphore counts its waiters as negative: at 0 whoever waited has been killed.
 local function cancel_abandoned()
-  for id, entry in pairs(waiting) do
-    if entry.semaphore:count() >= 0 then
+  for id, semaphore_of_waiter in pairs(waiting) do
+    if semaphore_of_waiter:count() >= 0 then
       waiting[id] = nil
-      entry.exchange:cancel()
+      if exchanges[id] then exchanges[id]:cancel() end
     end
   end
 end
@@ -103,16 +115,14 @@ local function listen(socket)
   return socket:receiveany(64) ~= nil
 end
 
--- Steps for as long as there is something to do, giving nginx a turn after each step: under load
--- that is cheaper than to be woken by the relay for every event.
 local function step_while_busy()
-  while step() do ngx.sleep(0) end
+  while step() and core.in_flight() >= MANY do ngx.sleep(PAUSE) end
 end
 
 -- Steps by the clock, for as long as anything is in flight.
 local function poll()
   while next(waiting) do
-    ngx.sleep(POLL_PAUSE)
+    ngx.sleep(PAUSE)
     step()
     cancel_abandoned()
   end
@@ -139,7 +149,7 @@ local function follow(socket)
   return "again"
 end
 
-local start_dispatcher
+local ask_for_dispatcher
 
 local function dispatch()
   local socket, why = connect_relay()
@@ -154,37 +164,49 @@ local function dispatch()
   return outcome == "again"
 end
 
--- Whatever ends a dispatcher, the next waiter starts another.
+-- Whatever ends a dispatcher, the next waiter asks for another.
 local function run_dispatcher()
+  asked_at = nil
+  if dispatching then return end
+  dispatching = true
   local ok, again = pcall(dispatch)
   dispatching = false
   if not ok then ngx.log(ngx.ERR, "filescom: dispatcher: ", again) end
-  if again or next(waiting) then start_dispatcher() end
+  if again or next(waiting) then ask_for_dispatcher() end
 end
 
-function start_dispatcher()
-  if dispatching then return end
-  local ok, why = ngx.timer.at(0, run_dispatcher)
-  dispatching = ok and true or false
-  if not ok then ngx.log(ngx.WARN, "filescom: no timer for the dispatcher: ", why) end
+-- A timer may not be had (ngx.timer.at says so, or raises where connections have run out), or not run
+-- when all that may run at once do: waiters then step themselves.
+function ask_for_dispatcher()
+  local now = ngx.now()
+  if dispatching or (asked_at and now - asked_at < DISPATCHER_DELAY) then return end
+  local called, made = pcall(ngx.timer.at, 0, run_dispatcher)
+  if called and made then asked_at = now end
 end
 
 -- ---- waiting --------------------------------------------------------------------------------
 
-local function wait(exchange)
-  if exchange:done() then return end
-  local entry = { exchange = exchange, semaphore = table.remove(spare) or assert(semaphore.new(0)) }
-  waiting[exchange:id()] = entry
-  start_dispatcher()
+local function wait_on(semaphore_of_waiter, exchange)
   repeat
-    local woken = entry.semaphore:wait(WAITER_PERIOD)
+    local woken = semaphore_of_waiter:wait(dispatching and WAITER_PERIOD or UNATTENDED_PERIOD)
     if not woken then
       step()
-      start_dispatcher()
+      ask_for_dispatcher()
     end
   until woken or exchange:done()
-  waiting[exchange:id()] = nil
-  if #spare < MAX_SPARE and entry.semaphore:count() == 0 then spare[#spare + 1] = entry.semaphore end
+end
+
+local function wait(exchange)
+  if exchange:done() then return end
+  local id = exchange:id()
+  local semaphore_of_waiter = table.remove(spare) or assert(semaphore.new(0))
+  waiting[id], exchanges[id] = semaphore_of_waiter, exchange
+  ask_for_dispatcher()
+  wait_on(semaphore_of_waiter, exchange)
+  waiting[id] = nil
+  if #spare < MAX_SPARE and semaphore_of_waiter:count() == 0 then
+    spare[#spare + 1] = semaphore_of_waiter
+  end
 end
 
 --- How to wait in the running phase.
@@ -209,8 +231,9 @@ function nginx.open_logins(client)
     by_client = {}
     context.filescom_open_logins = by_client
   end
-  by_client[client] = by_client[client] or {}
-  return by_client[client]
+  local list = client._open -- the same for a client that took another's place
+  by_client[list] = by_client[list] or {}
+  return by_client[list]
 end
 
 --- How many exchanges are waited for, for tests and status pages.

@@ -231,9 +231,9 @@ local function is_listening(port)
   return connection and connection:close()
 end
 
-local function launch(self, environment)
+local function launch(self, environment, prefix)
   local command = ("exec env %s timeout -k 5 %d nginx -p '%s' -c '%s' -e '%s/error.log' >>'%s/output' 2>&1"):format(
-    environment or "", LIFETIME, self.directory, self.file, self.directory, self.directory)
+    environment or "", LIFETIME, prefix or self.directory, self.file, self.directory, self.directory)
   self.process = assert(io.popen(command, "r"))
 end
 
@@ -243,9 +243,10 @@ function nginx.directory()
 end
 
 --- Runs a configuration file that has `directory` for its pid and its error log, and listens on `port`.
-function nginx.run(directory, file, port, environment)
+-- `prefix` is what its relative paths begin with, where that is not `directory`.
+function nginx.run(directory, file, port, environment, prefix)
   local self = setmetatable({ directory = directory, file = file, port = port }, Server)
-  launch(self, environment)
+  launch(self, environment, prefix)
   local ok, why = pcall(nginx.eventually, "nginx has a worker and listens", READY, function()
     return #self:workers() > 0 and is_listening(port)
   end)
