@@ -74,7 +74,7 @@ test: ## run the specs on every Lua, and those of nginx
 	@.ci/packages $(TEST_PACKAGES)
 	@$(MAKE) --no-print-directory build
 	@.ci/specs $(foreach lua,$(INTERPRETERS),$(lua):$(call abi_of,$(lua)):spec) \
-	    lua5.4:5.4:spec/core lua5.4:5.4:spec/nginx
+	    lua5.4:5.4:spec/core lua5.4:5.4:spec/packaging lua5.4:5.4:spec/nginx
 
 lint: ## check style and hunt for mistakes, without running anything
 	@.ci/packages $(LINT_PACKAGES)

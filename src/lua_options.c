@@ -109,9 +109,10 @@ static void read_fields(lua_State *L, int index, const char *what, const field *
         const field *found =
             lua_type(L, -2) == LUA_TSTRING ? find_field(fields, lua_tostring(L, -2)) : NULL;
 
-        if (found == NULL)
+        if (found != NULL)
+            found->read(L, found->name, (char *)target + found->offset);
+        else
             unknown_option(L);
-        found->read(L, found->name, (char *)target + found->offset);
         lua_pop(L, 1);
     }
 }
