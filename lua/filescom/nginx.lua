@@ -37,7 +37,7 @@ local MAY_BLOCK = { init = true, exit_worker = true }
 local WAITER_PERIOD = 5
 local UNATTENDED_PERIOD = 0.01
 local SCAN_PERIOD = 0.5
-local IDLE_PERIOD = 2
+local IDLE_PERIOD = 0.5
 
 -- Seconds after which a dispatcher that was asked for and did not come is asked for again.
 local DISPATCHER_DELAY = 0.1
@@ -116,7 +116,8 @@ local function listen(socket)
 end
 
 local function step_while_busy()
-  while step() and core.in_flight() >= MANY do ngx.sleep(PAUSE) end
+  local until_ = ngx.now() + SCAN_PERIOD
+  while step() and core.in_flight() >= MANY and ngx.now() < until_ do ngx.sleep(PAUSE) end
 end
 
 -- Steps by the clock, for as long as anything is in flight.

@@ -184,7 +184,7 @@ describe("nginx: a worker", function()
       },
     })
     standin:call("configure", { hang = true })
-    local answers = server:crowd(20, function(i)
+    local answers = server:crowd(12, function(i)
       return "/limit?seconds=" .. i / 10
     end)
     for i, answer in ipairs(answers) do
@@ -195,7 +195,7 @@ describe("nginx: a worker", function()
   end)
 
   it("says network/busy at once beyond max_in_flight, and serves again below it", function()
-    start({ options = "max_in_flight = 5, timeout = 1.5" })
+    start({ options = "max_in_flight = 5, timeout = 0.9" })
     standin:call("configure", { hang = true })
     local answers = server:crowd(8, "/login")
     local busy, late = 0, 0
