@@ -818,7 +818,12 @@ describe("what the official clients get wrong", function()
     end
 
     it("sends neither the host's name nor what uname tells", function()
-      local sent = everything_sent():lower()
+      -- Less the boundaries, which are random and may hold any short name.
+      local sent = everything_sent()
+      for boundary in sent:gmatch("boundary=(%S+)") do
+        sent = sent:gsub((boundary:gsub("%-", "%%-")), "")
+      end
+      sent = sent:lower()
       for _, option in ipairs({ "-n", "-r", "-v" }) do
         local told = output_of("uname " .. option):lower()
         assert.is_true(#told > 0)

@@ -160,6 +160,16 @@ static bool has_unsafe_bytes(const char *text)
     return false;
 }
 
+/* libcurl decodes a host but does not look at it again: its normal form would not be one. */
+static bool has_escaped_host(const char *text)
+{
+    const char *host = strchr(text, ':');
+
+    host = host ? host + 1 : text;
+    host += strspn(host, "/");
+    return memchr(host, '%', strcspn(host, "/?#")) != NULL;
+}
+
 filescom_code filescom_base_url(const char *text, char *normal, size_t size, char *message)
 {
     parts url = {0};
@@ -170,6 +180,9 @@ filescom_code filescom_base_url(const char *text, char *normal, size_t size, cha
     if (has_unsafe_bytes(text))
         return fc_fail(message, FILESCOM_BAD_ARGUMENT,
                        "base_url must hold visible ASCII only, without backslashes");
+    if (has_escaped_host(text))
+        return fc_fail(message, FILESCOM_BAD_ARGUMENT,
+                       "base_url must not hold an escaped host name");
     code = split(text, &url, message);
     if (code == FILESCOM_OK)
         code = check_parts(&url, message);

@@ -15,6 +15,7 @@
 #define MAX_AGENT_SIZE 256
 #define OWN_AGENT "filescom-lua/" FILESCOM_VERSION
 #define LARGEST_UNASKED_BODY 1000
+#define CA_CACHE_SECONDS 300L
 #define SESSIONS_PATH "/sessions"
 #define SESSION_HEADER "X-FilesAPI-Auth"
 
@@ -25,8 +26,9 @@ struct filescom_client {
     char base_url[FC_BASE_URL_SIZE];
     CURLU *sessions_url;      /* parsed once: libcurl would do it for every login and logout */
     filescom_options options; /* its strings are this client's copies */
-    CURL *idle[IDLE_HANDLES];
+    fc_handle idle[IDLE_HANDLES];
     size_t idle_count;
+    bool keeps_handles;
     unsigned generation; /* the engine's when the idle handles were made */
 };
 
@@ -97,6 +99,30 @@ static bool is_text_value(const char *text)
     return text == NULL || is_header_value((filescom_bytes){text, strlen(text)});
 }
 
+/* What libcurl takes for a proxy; the URL is not shown, it may hold a password. */
+static filescom_code check_proxy(const char *proxy, char *message)
+{
+    CURLU *handle = curl_url();
+    char *scheme = NULL;
+    CURLUcode parsed = CURLUE_OUT_OF_MEMORY;
+    bool known;
+
+    if (handle != NULL)
+        parsed = curl_url_set(handle, CURLUPART_URL, proxy,
+                              CURLU_NON_SUPPORT_SCHEME | CURLU_GUESS_SCHEME);
+    if (parsed == CURLUE_OK)
+        parsed = curl_url_get(handle, CURLUPART_SCHEME, &scheme, 0);
+    known = scheme != NULL && (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0 ||
+                               strncmp(scheme, "socks", 5) == 0);
+    curl_free(scheme);
+    curl_url_cleanup(handle);
+    if (parsed == CURLUE_OUT_OF_MEMORY)
+        return fc_fail_no_memory(message);
+    return known ? FILESCOM_OK
+                 : fc_fail(message, FILESCOM_BAD_ARGUMENT,
+                           "proxy must be a URL such as http://user:password@host:port");
+}
+
 static filescom_code check_options(const filescom_options *options, char *message)
 {
     if (options->timeout_ms <= 0)
@@ -118,6 +144,8 @@ static filescom_code check_options(const filescom_options *options, char *messag
         return fc_fail(message, FILESCOM_BAD_ARGUMENT, "language holds a control character");
     if (!is_text_value(options->workspace_id))
         return fc_fail(message, FILESCOM_BAD_ARGUMENT, "workspace_id holds a control character");
+    if (options->proxy != NULL && options->proxy[0] != '\0')
+        return check_proxy(options->proxy, message);
     return FILESCOM_OK;
 }
 
@@ -144,6 +172,7 @@ filescom_code filescom_client_new(filescom_engine *engine, const filescom_option
     if (made == NULL)
         return fc_fail_no_memory(message);
     made->references = 1;
+    made->keeps_handles = fc_handle_may_be_kept();
     made->engine = engine;
     fc_engine_retain(engine);
     made->options = *options;
@@ -168,7 +197,7 @@ void fc_client_retain(filescom_client *client)
 static void drop_idle_handles(filescom_client *client)
 {
     while (client->idle_count > 0)
-        curl_easy_cleanup(client->idle[--client->idle_count]);
+        fc_handle_cleanup(&client->idle[--client->idle_count]);
 }
 
 void filescom_client_release(filescom_client *client)
@@ -243,17 +272,49 @@ static CURLcode set_protocol(CURL *easy)
     return CURLE_OK;
 }
 
+static bool has_default_ca_file(CURL *easy)
+{
+    const char *file = NULL;
+
+#if LIBCURL_VERSION_NUM >= 0x075400
+    curl_easy_getinfo(easy, CURLINFO_CAINFO, &file);
+#else
+    (void)easy;
+#endif
+    return file != NULL;
+}
+
+/*
+ * What is named takes the place of libcurl's own authorities: both of them, where libcurl has a
+ * file and a directory. A directory also keeps libcurl from remembering what it read, so that every
+ * connection would read the file anew: where there is a file it is left out.
+ */
+static CURLcode set_authorities(CURL *easy, const filescom_options *options)
+{
+    if (options->ca_file != NULL || options->ca_path != NULL) {
+        SET(CURLOPT_CAINFO, options->ca_file);
+        SET(CURLOPT_CAPATH, options->ca_path);
+    } else if (has_default_ca_file(easy)) {
+        SET(CURLOPT_CAPATH, NULL);
+    }
+#if LIBCURL_VERSION_NUM >= 0x075700
+    SET(CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_SECONDS);
+#endif
+    return CURLE_OK;
+}
+
 static CURLcode set_tls(CURL *easy, const filescom_options *options)
 {
+    CURLcode code;
+
     SET(CURLOPT_SSL_VERIFYPEER, 1L);
     SET(CURLOPT_SSL_VERIFYHOST, 2L);
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    if (options->ca_file != NULL)
-        SET(CURLOPT_CAINFO, options->ca_file);
-    if (options->ca_path != NULL)
-        SET(CURLOPT_CAPATH, options->ca_path);
-    if (options->proxy != NULL)
+    if ((code = set_authorities(easy, options)))
+        return code;
+    if (options->proxy != NULL) {
         SET(CURLOPT_PROXY, options->proxy);
+    }
     return CURLE_OK;
 }
 
@@ -270,17 +331,10 @@ static CURLcode set_options(filescom_client *client, CURL *easy)
     return fc_driver_prepare(client->engine->driver, easy);
 }
 
-CURL *fc_client_take_handle(filescom_client *client)
+static CURL *new_easy(filescom_client *client)
 {
-    CURL *easy;
+    CURL *easy = curl_easy_init();
 
-    if (client->generation != client->engine->generation) {
-        drop_idle_handles(client);
-        client->generation = client->engine->generation;
-    }
-    if (client->idle_count > 0)
-        return client->idle[--client->idle_count];
-    easy = curl_easy_init();
     if (easy != NULL && set_options(client, easy) != CURLE_OK) {
         curl_easy_cleanup(easy);
         easy = NULL;
@@ -288,12 +342,24 @@ CURL *fc_client_take_handle(filescom_client *client)
     return easy;
 }
 
-void fc_client_give_handle(filescom_client *client, CURL *easy)
+fc_handle fc_client_take_handle(filescom_client *client)
 {
-    if (client->idle_count < IDLE_HANDLES)
-        client->idle[client->idle_count++] = easy;
+    if (client->generation != client->engine->generation) {
+        drop_idle_handles(client);
+        client->generation = client->engine->generation;
+    }
+    if (client->idle_count > 0)
+        return client->idle[--client->idle_count];
+    return (fc_handle){.easy = new_easy(client)};
+}
+
+void fc_client_give_handle(filescom_client *client, fc_handle *handle)
+{
+    if (client->keeps_handles && client->idle_count < IDLE_HANDLES)
+        client->idle[client->idle_count++] = *handle;
     else
-        curl_easy_cleanup(easy);
+        fc_handle_cleanup(handle);
+    *handle = (fc_handle){0};
 }
 
 /* ---- header lines --------------------------------------------------------------------------- */
@@ -394,8 +460,9 @@ static fc_append add_common_lines(lines *to, const filescom_options *options,
 
 static CURLU *find_parsed_url(const filescom_client *client, const fc_exchange_plan *plan)
 {
-    bool ours =
-        strcmp(plan->base_url, client->base_url) == 0 && is_named(plan->path, SESSIONS_PATH);
+    bool ours = strcmp(plan->base_url, client->base_url) == 0 &&
+                plan->path.size == strlen(SESSIONS_PATH) &&
+                memcmp(plan->path.data, SESSIONS_PATH, plan->path.size) == 0;
 
     return ours ? client->sessions_url : NULL;
 }

@@ -7,6 +7,7 @@
 #define FILESCOM_CLIENT_H
 
 #include "engine.h"
+#include "handle.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -14,14 +15,14 @@ filescom_engine *fc_client_engine(const filescom_client *client);
 void fc_client_retain(filescom_client *client);
 
 /*
- * An easy handle that carries the client's options, from the idle ones where there is one; NULL
- * where memory ran out. An explicit proxy is used for plain http too, one from the environment is
- * not: such a request is for this machine.
+ * A handle that carries the client's options, from the idle ones where there is one; without an
+ * easy handle in it where memory ran out. An explicit proxy is used for plain http too, one from
+ * the environment is not: such a request is for this machine.
  */
-CURL *fc_client_take_handle(filescom_client *client) FILESCOM_MUST_USE;
+fc_handle fc_client_take_handle(filescom_client *client) FILESCOM_MUST_USE;
 
 /* Gives a handle back that is in no multi handle any more and holds nothing of a request. */
-void fc_client_give_handle(filescom_client *client, CURL *easy);
+void fc_client_give_handle(filescom_client *client, fc_handle *handle);
 
 /* Counts an exchange as in flight, where the limits allow one more; and no longer. */
 bool fc_client_enter_exchange(filescom_client *client) FILESCOM_MUST_USE;

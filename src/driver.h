@@ -46,6 +46,9 @@ CURLcode fc_driver_prepare(fc_driver *driver, CURL *easy) FILESCOM_MUST_USE;
 /* Opens a socket for libcurl, as CURLOPT_OPENSOCKETFUNCTION should. */
 curl_socket_t fc_driver_open_socket(fc_driver *driver, const struct curl_sockaddr *address);
 
+/* Whether the connection between these ports has something to read already. */
+bool fc_driver_has_input(fc_driver *driver, int local_port, int remote_port);
+
 /* The pollable descriptor, -1 where there is none. */
 int fc_driver_descriptor(fc_driver *driver);
 

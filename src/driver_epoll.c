@@ -8,36 +8,28 @@
  */
 #define _GNU_SOURCE
 #include "driver.h"
+#include "sockets.h"
 
 #if FC_HAVE_EPOLL
 
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
+#include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
 #define EVENTS_AT_ONCE 64
-#define FIRST_SOCKETS 32
-
-typedef struct socket_state {
-    uint8_t registered; /* the events that the epoll set holds for it, as CURL_POLL_ bits */
-    uint8_t wanted;     /* those that libcurl wants */
-    bool ours;          /* opened by fc_driver_open_socket: its closing is told to us */
-} socket_state;
 
 struct fc_driver {
     CURLM *multi;
     int epoll;
-    int timer;             /* a timerfd in the set, -1 until the descriptor was asked for */
-    int64_t curl_due;      /* when libcurl wants to be called, FC_NEVER: not */
-    int64_t alarm;         /* see fc_driver_set_alarm */
-    int64_t armed;         /* what the timerfd is set to */
-    socket_state *sockets; /* by descriptor */
-    size_t socket_count;
+    int timer;        /* a timerfd in the set, -1 until the descriptor was asked for */
+    int64_t curl_due; /* when libcurl wants to be called, FC_NEVER: not */
+    int64_t alarm;    /* see fc_driver_set_alarm */
+    int64_t armed;    /* what the timerfd is set to */
+    fc_sockets sockets;
     struct epoll_event events[EVENTS_AT_ONCE]; /* what the last wait found */
     int event_count;
 };
@@ -93,32 +85,14 @@ static void quiet_timer(fc_driver *driver)
 
 /* ---- sockets -------------------------------------------------------------------------------- */
 
-static socket_state *state_of(fc_driver *driver, curl_socket_t socket)
-{
-    size_t count = driver->socket_count ? driver->socket_count : FIRST_SOCKETS;
-    socket_state *grown;
-
-    if ((size_t)socket < driver->socket_count)
-        return &driver->sockets[socket];
-    while (count <= (size_t)socket)
-        count *= 2;
-    grown = realloc(driver->sockets, count * sizeof *grown);
-    if (grown == NULL)
-        return NULL;
-    memset(grown + driver->socket_count, 0, (count - driver->socket_count) * sizeof *grown);
-    driver->sockets = grown;
-    driver->socket_count = count;
-    return &grown[socket];
-}
-
-static void unregister(fc_driver *driver, curl_socket_t socket, socket_state *state)
+static void unregister(fc_driver *driver, curl_socket_t socket, fc_socket *state)
 {
     if (state->registered)
         epoll_ctl(driver->epoll, EPOLL_CTL_DEL, socket, NULL);
     state->registered = 0;
 }
 
-static int watch(fc_driver *driver, curl_socket_t socket, socket_state *state)
+static int watch(fc_driver *driver, curl_socket_t socket, fc_socket *state)
 {
     struct epoll_event event = {0};
     int operation = state->registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
@@ -138,7 +112,7 @@ static int watch(fc_driver *driver, curl_socket_t socket, socket_state *state)
 static int socket_changed(CURL *easy, curl_socket_t socket, int what, void *data, void *unused)
 {
     fc_driver *driver = data;
-    socket_state *state = state_of(driver, socket);
+    fc_socket *state = fc_sockets_at(&driver->sockets, socket);
 
     (void)easy;
     (void)unused;
@@ -148,36 +122,33 @@ static int socket_changed(CURL *easy, curl_socket_t socket, int what, void *data
     if (state->wanted)
         return watch(driver, socket, state);
     /* libcurl closes descriptors of its own, such as the resolver's, without telling us. */
-    if (!state->ours)
+    if (!state->open)
         unregister(driver, socket, state);
     return 0;
 }
 
 curl_socket_t fc_driver_open_socket(fc_driver *driver, const struct curl_sockaddr *address)
 {
-    curl_socket_t opened =
-        socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-    socket_state *state;
-
-    if (opened < 0)
-        return CURL_SOCKET_BAD;
-    state = state_of(driver, opened);
-    if (state == NULL) {
-        close(opened);
-        return CURL_SOCKET_BAD;
-    }
-    *state = (socket_state){.ours = true};
-    return opened;
+    return fc_sockets_open(&driver->sockets, address);
 }
 
-/* CURLOPT_CLOSESOCKETFUNCTION: closing takes a descriptor out of the epoll set. */
+bool fc_driver_has_input(fc_driver *driver, int local_port, int remote_port)
+{
+    return fc_sockets_has_input(&driver->sockets, local_port, remote_port);
+}
+
+/*
+ * CURLOPT_CLOSESOCKETFUNCTION. Closing takes a descriptor out of the epoll set only where nobody
+ * else holds the socket; the child of a fork does.
+ */
 static int socket_closed(void *data, curl_socket_t socket)
 {
     fc_driver *driver = data;
+    fc_socket *state = fc_sockets_at(&driver->sockets, socket);
 
-    if ((size_t)socket < driver->socket_count)
-        driver->sockets[socket] = (socket_state){0};
-    return close(socket);
+    if (state != NULL)
+        unregister(driver, socket, state);
+    return fc_sockets_close(&driver->sockets, socket);
 }
 
 CURLcode fc_driver_prepare(fc_driver *driver, CURL *easy)
@@ -214,23 +185,34 @@ fc_driver *fc_driver_new(CURLM *multi)
     return driver;
 }
 
+/* Whether the epoll set is there yet: a child may have closed every descriptor and opened others.
+ */
+static bool is_still_epoll(const fc_driver *driver)
+{
+    int stranger = eventfd(0, EFD_CLOEXEC);
+    bool is_one = stranger >= 0 && epoll_ctl(driver->epoll, EPOLL_CTL_DEL, stranger, NULL) != 0 &&
+                  errno == ENOENT;
+
+    if (stranger >= 0)
+        close(stranger);
+    return is_one;
+}
+
 void fc_driver_free(fc_driver *driver)
 {
     if (driver->timer >= 0)
         close(driver->timer);
     if (driver->epoll >= 0)
         close(driver->epoll);
-    free(driver->sockets);
+    fc_sockets_free(&driver->sockets);
     free(driver);
 }
 
 void fc_driver_abandon(fc_driver *driver)
 {
-    size_t socket;
-
-    for (socket = 0; socket < driver->socket_count; socket++)
-        if (driver->sockets[socket].ours)
-            close((int)socket);
+    fc_sockets_abandon(&driver->sockets);
+    if (!is_still_epoll(driver))
+        driver->epoll = driver->timer = -1;
     fc_driver_free(driver);
 }
 
@@ -294,10 +276,10 @@ static void handle_event(fc_driver *driver, const struct epoll_event *event)
 
     if (socket == driver->timer)
         quiet_timer(driver);
-    else if (driver->sockets[socket].wanted)
+    else if (driver->sockets.all[socket].wanted)
         curl_multi_socket_action(driver->multi, socket, action, &running);
     else
-        unregister(driver, socket, &driver->sockets[socket]);
+        unregister(driver, socket, &driver->sockets.all[socket]);
 }
 
 int fc_driver_wait(fc_driver *driver, int64_t timeout_ms)

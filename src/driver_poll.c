@@ -16,17 +16,12 @@ int64_t fc_now_ms(void)
 
 #if !FC_HAVE_EPOLL
 
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#define FIRST_SOCKETS 32
+#include "sockets.h"
 
 struct fc_driver {
     CURLM *multi;
     int64_t alarm;
-    bool *opened; /* by descriptor: opened by fc_driver_open_socket and not closed yet */
-    size_t opened_size;
+    fc_sockets sockets;
 };
 
 fc_driver *fc_driver_new(CURLM *multi)
@@ -42,30 +37,22 @@ fc_driver *fc_driver_new(CURLM *multi)
 
 void fc_driver_free(fc_driver *driver)
 {
-    free(driver->opened);
+    fc_sockets_free(&driver->sockets);
     free(driver);
 }
 
 void fc_driver_abandon(fc_driver *driver)
 {
-    size_t socket;
-
-    for (socket = 0; socket < driver->opened_size; socket++)
-        if (driver->opened[socket])
-            close((int)socket);
+    fc_sockets_abandon(&driver->sockets);
     fc_driver_free(driver);
 }
-
-/* ---- sockets -------------------------------------------------------------------------------- */
 
 /* CURLOPT_CLOSESOCKETFUNCTION. */
 static int socket_closed(void *data, curl_socket_t socket)
 {
     fc_driver *driver = data;
 
-    if ((size_t)socket < driver->opened_size)
-        driver->opened[socket] = false;
-    return close(socket);
+    return fc_sockets_close(&driver->sockets, socket);
 }
 
 CURLcode fc_driver_prepare(fc_driver *driver, CURL *easy)
@@ -75,36 +62,14 @@ CURLcode fc_driver_prepare(fc_driver *driver, CURL *easy)
     return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, driver) : code;
 }
 
-static bool note_opened(fc_driver *driver, curl_socket_t socket)
-{
-    size_t size = driver->opened_size ? driver->opened_size : FIRST_SOCKETS;
-    bool *grown = driver->opened;
-
-    while (size <= (size_t)socket)
-        size *= 2;
-    if (size > driver->opened_size) {
-        grown = realloc(driver->opened, size * sizeof *grown);
-        if (grown == NULL)
-            return false;
-        memset(grown + driver->opened_size, 0, (size - driver->opened_size) * sizeof *grown);
-    }
-    driver->opened = grown;
-    driver->opened_size = size;
-    grown[socket] = true;
-    return true;
-}
-
 curl_socket_t fc_driver_open_socket(fc_driver *driver, const struct curl_sockaddr *address)
 {
-    curl_socket_t opened = socket(address->family, address->socktype, address->protocol);
+    return fc_sockets_open(&driver->sockets, address);
+}
 
-    if (opened < 0)
-        return CURL_SOCKET_BAD;
-    if (!note_opened(driver, opened)) {
-        close(opened);
-        return CURL_SOCKET_BAD;
-    }
-    return opened;
+bool fc_driver_has_input(fc_driver *driver, int local_port, int remote_port)
+{
+    return fc_sockets_has_input(&driver->sockets, local_port, remote_port);
 }
 
 /* ---- waiting -------------------------------------------------------------------------------- */

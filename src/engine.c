@@ -178,22 +178,27 @@ void fc_engine_schedule(filescom_engine *engine)
     fc_driver_set_alarm(engine->driver, due);
 }
 
-static void resume_due(filescom_engine *engine)
+/* Returns whether there were any. */
+static bool resume_due(filescom_engine *engine)
 {
     int64_t now;
+    bool resumed = false;
     fc_link *link = engine->pausing.next;
 
     if (list_is_empty(&engine->pausing))
-        return;
+        return false;
     now = fc_now_ms();
     while (link != &engine->pausing) {
         fc_link *next = link->next;
 
-        if (exchange_of(link)->resume_ms <= now)
+        if (exchange_of(link)->resume_ms <= now) {
             fc_exchange_resume(exchange_of(link));
+            resumed = true;
+        }
         link = next;
     }
     fc_engine_schedule(engine);
+    return resumed;
 }
 
 /*
@@ -220,7 +225,8 @@ static void restore_signals(bool blocked, const sigset_t *before)
 static void settle(filescom_engine *engine)
 {
     collect_attempts(engine);
-    resume_due(engine);
+    if (resume_due(engine))
+        collect_attempts(engine); /* an attempt may fail as soon as it begins */
     fc_driver_arm(engine->driver);
 }
 
@@ -229,7 +235,6 @@ void fc_engine_kick(filescom_engine *engine)
     sigset_t before;
     bool blocked = block_signals(engine, &before);
 
-    fc_driver_work(engine->driver);
     settle(engine);
     restore_signals(blocked, &before);
 }

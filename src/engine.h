@@ -42,7 +42,7 @@ void fc_engine_retain(filescom_engine *engine);
 /* Sets the alarm to the earliest of the pauses. */
 void fc_engine_schedule(filescom_engine *engine);
 
-/* Sends what has just begun on its way, without waiting. */
+/* Starts the attempts that are due, those of new exchanges among them, without waiting. */
 void fc_engine_kick(filescom_engine *engine);
 
 /* Waits, works and settles what came of it; returns as fc_driver_wait. */

@@ -51,6 +51,8 @@ static size_t receive_head(char *line, size_t unit, size_t count, void *userdata
         exchange->head_is_whole = false;
     }
     exchange->head_is_whole |= is_blank_line(line, unit * count);
+    if (!begins_answer(line, unit * count) && !is_blank_line(line, unit * count))
+        fc_handle_header_came(&exchange->handle);
     result = fc_buffer_append(&exchange->head, line, unit * count);
     exchange->too_large |= result == FC_APPEND_FULL;
     exchange->no_memory |= result == FC_APPEND_NO_MEMORY;
@@ -77,22 +79,35 @@ static long bytes_sent(const filescom_exchange *exchange)
 {
     long sent = 0;
 
-    curl_easy_getinfo(exchange->easy, CURLINFO_REQUEST_SIZE, &sent);
+    curl_easy_getinfo(exchange->handle.easy, CURLINFO_REQUEST_SIZE, &sent);
     return sent;
 }
 
+static bool is_kept_connection(const filescom_exchange *exchange)
+{
+    long opened = 1;
+
+    curl_easy_getinfo(exchange->handle.easy, CURLINFO_NUM_CONNECTS, &opened);
+    return opened == 0;
+}
+
 /*
- * CURLOPT_PREREQFUNCTION: called each time a request is about to be sent. Where a kept connection
- * breaks before an answer came libcurl sends the request again by itself; a login that may have
- * been counted must not be.
+ * CURLOPT_PREREQFUNCTION: called each time a request is about to be sent. What a kept connection
+ * holds by then answers nothing that was asked, and would be taken for the answer to this. Where a
+ * kept connection breaks before an answer came libcurl sends the request again by itself; a login
+ * that may have been counted must not be.
  */
 static int before_request(void *userdata, char *remote_ip, char *local_ip, int remote_port,
                           int local_port)
 {
     filescom_exchange *exchange = userdata;
 
-    (void)remote_ip, (void)local_ip, (void)remote_port, (void)local_port;
+    (void)remote_ip, (void)local_ip;
     if (!exchange->may_have_begun) {
+        exchange->stale = is_kept_connection(exchange) &&
+                          fc_driver_has_input(exchange->engine->driver, local_port, remote_port);
+        if (exchange->stale)
+            return CURL_PREREQFUNC_ABORT;
         exchange->may_have_begun = true;
         exchange->bytes_before = bytes_sent(exchange);
         return CURL_PREREQFUNC_OK;
@@ -101,6 +116,20 @@ static int before_request(void *userdata, char *remote_ip, char *local_ip, int r
     return exchange->would_send_twice ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 #endif
+
+/*
+ * CURLOPT_XFERINFOFUNCTION: libcurl reads a proxy's answer to CONNECT in a loop that knows no time
+ * limit, but calls this for every byte of it.
+ */
+static int watch_deadline(void *userdata, curl_off_t total_down, curl_off_t down,
+                          curl_off_t total_up, curl_off_t up)
+{
+    filescom_exchange *exchange = userdata;
+
+    (void)total_down, (void)down, (void)total_up, (void)up;
+    exchange->out_of_time = fc_now_ms() > exchange->deadline_ms;
+    return exchange->out_of_time;
+}
 
 /* ---- an attempt ----------------------------------------------------------------------------- */
 
@@ -133,10 +162,13 @@ CURLcode fc_exchange_prepare(CURL *easy)
     SET(CURLOPT_WRITEFUNCTION, receive_content);
     SET(CURLOPT_HEADERFUNCTION, receive_head);
     SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    SET(CURLOPT_XFERINFOFUNCTION, watch_deadline);
 #if LIBCURL_VERSION_NUM >= 0x075000
     SET(CURLOPT_PREREQFUNCTION, before_request);
 #else
-    SET(CURLOPT_FRESH_CONNECT, 1L); /* without the callback above: no kept connection, no repeat */
+    /* Without the callback above: no kept connection, and so no repetition. */
+    SET(CURLOPT_FRESH_CONNECT, 1L);
+    SET(CURLOPT_FORBID_REUSE, 1L);
 #endif
     return CURLE_OK;
 }
@@ -146,6 +178,7 @@ static CURLcode set_owner(filescom_exchange *exchange, CURL *easy)
     SET(CURLOPT_PRIVATE, exchange);
     SET(CURLOPT_WRITEDATA, exchange);
     SET(CURLOPT_HEADERDATA, exchange);
+    SET(CURLOPT_XFERINFODATA, exchange);
     SET(CURLOPT_OPENSOCKETDATA, exchange);
     SET(CURLOPT_ERRORBUFFER, exchange->curl_message);
 #if LIBCURL_VERSION_NUM >= 0x075000
@@ -161,6 +194,23 @@ static long milliseconds_left(const filescom_exchange *exchange)
     return left > 0 ? (long)left : 1; /* 0 would mean no limit */
 }
 
+/*
+ * A proxy that was named is used whatever the environment says; one from the environment never for
+ * plain http, which is for this machine.
+ */
+static CURLcode set_way(const filescom_exchange *exchange, CURL *easy)
+{
+    bool plain = fc_base_url_is_plain(exchange->base_url);
+    bool named = fc_client_has_proxy(exchange->client);
+
+    SET(CURLOPT_NOPROXY, named ? "" : plain ? "*" : NULL);
+    SET(CURLOPT_NOPROGRESS, plain && !named ? 1L : 0L);
+#if LIBCURL_VERSION_NUM >= 0x075000
+    SET(CURLOPT_FRESH_CONNECT, (long)exchange->fresh);
+#endif
+    return CURLE_OK;
+}
+
 static CURLcode set_attempt(filescom_exchange *exchange, CURL *easy)
 {
     CURLcode code;
@@ -171,8 +221,8 @@ static CURLcode set_attempt(filescom_exchange *exchange, CURL *easy)
     }
     SET(CURLOPT_HTTPHEADER, exchange->headers);
     SET(CURLOPT_TIMEOUT_MS, milliseconds_left(exchange));
-    if (!fc_client_has_proxy(exchange->client))
-        SET(CURLOPT_NOPROXY, fc_base_url_is_plain(exchange->base_url) ? "*" : NULL);
+    if ((code = set_way(exchange, easy)))
+        return code;
     code = set_method(exchange, easy);
     return code == CURLE_OK ? set_owner(exchange, easy) : code;
 }
@@ -186,22 +236,32 @@ static void unset_attempt(CURL *easy)
     curl_easy_setopt(easy, CURLOPT_PRIVATE, NULL);
 }
 
+/* Hands the exchange to libcurl and lets it begin. */
+static bool add_to_multi(filescom_exchange *exchange)
+{
+    bool added;
+
+    fc_handle_before_start(&exchange->handle);
+    added = curl_multi_add_handle(exchange->engine->multi, exchange->handle.easy) == CURLM_OK;
+    if (added)
+        fc_driver_work(exchange->engine->driver);
+    fc_handle_after_start(&exchange->handle);
+    return added;
+}
+
 /* False where memory ran out. */
 static bool start_attempt(filescom_exchange *exchange)
 {
-    CURL *easy = fc_client_take_handle(exchange->client);
-
-    if (easy == NULL)
+    exchange->handle = fc_client_take_handle(exchange->client);
+    if (exchange->handle.easy == NULL)
         return false;
     exchange->attempts++;
     exchange->may_have_begun = false;
     exchange->curl_message[0] = '\0';
-    if (set_attempt(exchange, easy) != CURLE_OK ||
-        curl_multi_add_handle(exchange->engine->multi, easy) != CURLM_OK) {
-        curl_easy_cleanup(easy);
+    if (set_attempt(exchange, exchange->handle.easy) != CURLE_OK || !add_to_multi(exchange)) {
+        fc_handle_cleanup(&exchange->handle);
         return false;
     }
-    exchange->easy = easy;
     fc_link_append(&exchange->engine->active, &exchange->link);
     return true;
 }
@@ -209,17 +269,16 @@ static bool start_attempt(filescom_exchange *exchange)
 /* A handle whose transfer was cut short is not used again. */
 static void leave_libcurl(filescom_exchange *exchange, bool whole)
 {
-    CURL *easy = exchange->easy;
+    CURL *easy = exchange->handle.easy;
 
     if (easy == NULL)
         return;
     curl_multi_remove_handle(exchange->engine->multi, easy);
-    exchange->easy = NULL;
     unset_attempt(easy);
     if (whole)
-        fc_client_give_handle(exchange->client, easy);
+        fc_client_give_handle(exchange->client, &exchange->handle);
     else
-        curl_easy_cleanup(easy);
+        fc_handle_cleanup(&exchange->handle);
 }
 
 /* ---- the end -------------------------------------------------------------------------------- */
@@ -299,8 +358,12 @@ static bool was_nothing_sent(const filescom_exchange *exchange)
 {
     long sent = 0;
 
-    curl_easy_getinfo(exchange->easy, CURLINFO_REQUEST_SIZE, &sent);
+    curl_easy_getinfo(exchange->handle.easy, CURLINFO_REQUEST_SIZE, &sent);
+#if LIBCURL_VERSION_NUM >= 0x075000
+    return !exchange->may_have_begun || sent == exchange->bytes_before; /* less a proxy's CONNECT */
+#else
     return sent == 0;
+#endif
 }
 
 static filescom_code classify(const filescom_exchange *exchange, CURLcode result)
@@ -315,7 +378,9 @@ static filescom_code classify(const filescom_exchange *exchange, CURLcode result
         return FILESCOM_TOO_LARGE;
     if (exchange->would_send_twice)
         return FILESCOM_INTERRUPTED;
-    if (proxy_refused(exchange->easy))
+    if (exchange->out_of_time)
+        return FILESCOM_TIMEOUT;
+    if (proxy_refused(exchange->handle.easy))
         return FILESCOM_CONNECT;
     /* How libcurl before 8.6 says that a header line is longer than it takes. */
     if (result == CURLE_OUT_OF_MEMORY && !was_nothing_sent(exchange))
@@ -343,9 +408,12 @@ static const char *what_failed(filescom_code code)
 
 static void describe_failure(filescom_exchange *exchange, filescom_code code, CURLcode result)
 {
-    const char *detail = exchange->curl_message[0] ? exchange->curl_message
-                         : result == CURLE_OK      ? "the answer ends inside its headers"
-                                                   : curl_easy_strerror(result);
+    /* libcurl shows a proxy's URL, password and all, where it cannot use it. */
+    bool shows_proxy = strstr(exchange->curl_message, "nsupported proxy") != NULL;
+    const char *detail = shows_proxy                 ? "the proxy's URL cannot be used"
+                         : exchange->curl_message[0] ? exchange->curl_message
+                         : result == CURLE_OK        ? "the answer ends inside its headers"
+                                                     : curl_easy_strerror(result);
 
     if (code == FILESCOM_OK)
         return;
@@ -361,11 +429,11 @@ static void describe_attempt(filescom_exchange *exchange)
 {
     const char *ip = NULL;
 
-    curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &exchange->status);
-    curl_easy_getinfo(exchange->easy, CURLINFO_NUM_CONNECTS, &exchange->info.connections);
-    curl_easy_getinfo(exchange->easy, CURLINFO_PRIMARY_PORT, &exchange->info.remote_port);
-    curl_easy_getinfo(exchange->easy, CURLINFO_TOTAL_TIME, &exchange->info.seconds);
-    curl_easy_getinfo(exchange->easy, CURLINFO_PRIMARY_IP, &ip);
+    curl_easy_getinfo(exchange->handle.easy, CURLINFO_RESPONSE_CODE, &exchange->status);
+    curl_easy_getinfo(exchange->handle.easy, CURLINFO_NUM_CONNECTS, &exchange->info.connections);
+    curl_easy_getinfo(exchange->handle.easy, CURLINFO_PRIMARY_PORT, &exchange->info.remote_port);
+    curl_easy_getinfo(exchange->handle.easy, CURLINFO_TOTAL_TIME, &exchange->info.seconds);
+    curl_easy_getinfo(exchange->handle.easy, CURLINFO_PRIMARY_IP, &ip);
     if (ip != NULL && strlen(ip) < sizeof exchange->remote_ip)
         memcpy(exchange->remote_ip, ip, strlen(ip) + 1);
 }
@@ -404,7 +472,8 @@ static int64_t pause_ms(const filescom_exchange *exchange)
 static bool may_try_again(const filescom_exchange *exchange, CURLcode result)
 {
     return exchange->retries_left > 0 && is_passing(result) && was_nothing_sent(exchange) &&
-           !exchange->no_memory && fc_now_ms() + pause_ms(exchange) < exchange->deadline_ms;
+           !proxy_refused(exchange->handle.easy) && !exchange->no_memory &&
+           fc_now_ms() + pause_ms(exchange) < exchange->deadline_ms;
 }
 
 static void pause_before_next(filescom_exchange *exchange)
@@ -418,6 +487,17 @@ static void pause_before_next(filescom_exchange *exchange)
     fc_engine_schedule(exchange->engine);
 }
 
+/* Nothing was sent, and nothing has failed: this is no further attempt. */
+static void begin_afresh(filescom_exchange *exchange)
+{
+    exchange->stale = false;
+    exchange->fresh = true;
+    exchange->attempts--;
+    exchange->retries_left++;
+    pause_before_next(exchange);
+    exchange->resume_ms = 0;
+}
+
 void fc_exchange_attempt_ended(filescom_exchange *exchange, CURLcode result)
 {
     bool again = may_try_again(exchange, result);
@@ -425,6 +505,10 @@ void fc_exchange_attempt_ended(filescom_exchange *exchange, CURLcode result)
 
     describe_attempt(exchange);
     leave_libcurl(exchange, result == CURLE_OK);
+    if (exchange->stale) {
+        begin_afresh(exchange);
+        return;
+    }
     if (again) {
         pause_before_next(exchange);
         return;
@@ -443,7 +527,7 @@ void fc_exchange_resume(filescom_exchange *exchange)
 /* The handle belongs to connections of the parent's: it is left where it is. */
 void fc_exchange_abandon(filescom_exchange *exchange)
 {
-    exchange->easy = NULL;
+    exchange->handle = (fc_handle){0};
     end(exchange, fc_fail(exchange->message, FILESCOM_INTERRUPTED,
                           "the exchange was begun in the process that forked this one"));
 }
@@ -541,11 +625,20 @@ filescom_code fc_exchange_begin(filescom_client *client, const fc_exchange_plan 
     take_over(&begun->header_lines, plan->header_lines);
     if (plan->body != NULL)
         take_over(&begun->body, plan->body);
-    if (!make_url(begun, plan->path) || !link_headers(begun) || !start_attempt(begun)) {
+    if (!make_url(begun, plan->path) || !link_headers(begun)) {
+        bool too_long = begun->url.size + plan->path.size >= MAX_URL_SIZE;
+
+        filescom_exchange_release(begun);
+        return too_long ? fc_fail(message, FILESCOM_BAD_ARGUMENT, "the path is too long")
+                        : fc_fail_no_memory(message);
+    }
+    /* Its first attempt is due at once; the engine starts them all. */
+    fc_link_append(&begun->engine->pausing, &begun->link);
+    fc_engine_kick(begun->engine);
+    if (begun->result == FILESCOM_NO_MEMORY) {
         filescom_exchange_release(begun);
         return fc_fail_no_memory(message);
     }
-    fc_engine_kick(begun->engine);
     *exchange = begun;
     return FILESCOM_OK;
 }

@@ -1,7 +1,7 @@
 /*
  * exchange.h - one request and its answer, through one or more attempts.
  *
- * States: active (libcurl has it), pausing (between two attempts), ended. Depends on engine.h and
+ * States: pausing (before an attempt), active (libcurl has it), ended. Depends on engine.h and
  * client.h.
  */
 #ifndef FILESCOM_EXCHANGE_H
@@ -10,6 +10,7 @@
 #include "base_url.h"
 #include "buffer.h"
 #include "engine.h"
+#include "handle.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -36,7 +37,7 @@ struct filescom_exchange {
     bool has_body;
 
     /* The attempt. */
-    CURL *easy; /* NULL while pausing and after the end */
+    fc_handle handle; /* empty while pausing and after the end */
     char curl_message[CURL_ERROR_SIZE];
     long attempts;
     long retries_left;
@@ -44,6 +45,9 @@ struct filescom_exchange {
     int64_t resume_ms;     /* while pausing: when the next attempt is due */
     bool may_have_begun;   /* a request was about to be sent in this attempt */
     long bytes_before;     /* what libcurl had sent when it first was about to */
+    bool stale;            /* the kept connection held something that nobody asked for */
+    bool fresh;            /* a new connection is wanted, for that reason */
+    bool out_of_time;      /* the deadline passed where libcurl itself does not look */
     bool would_send_twice; /* libcurl wanted to send the request again, and was stopped */
 
     /* The answer. */

@@ -16,7 +16,7 @@
  * and leaves the parent's connections alone; exchanges that were in flight end in the child as
  * FILESCOM_INTERRUPTED.
  *
- * Depends on libcurl (7.63 or later) and POSIX; on Linux it uses epoll and timerfd.
+ * Depends on libcurl (7.66 or later) and POSIX; on Linux it uses epoll and timerfd.
  */
 #ifndef FILESCOM_H
 #define FILESCOM_H

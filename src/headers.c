@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #define DATE_SIZE 64
+#define LAST_DATE INT64_C(253402300799) /* the end of the year 9999 */
 #define MAX_DIGITS 15 /* beyond that a number of seconds is no longer exact, nor meant */
 
 static bool is_blank(char c)
@@ -89,7 +90,7 @@ double fc_retry_after(filescom_bytes value, int64_t now)
 
     if (seconds >= 0)
         return seconds;
-    if (!fc_http_date(value, &date))
+    if (!fc_http_date(value, &date) || date > LAST_DATE)
         return -1;
     return date > now ? (double)(date - now) : 0;
 }

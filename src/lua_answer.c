@@ -1,6 +1,8 @@
 /* lua_answer.c - what an exchange came to, as Lua tables. See lua_core.h. */
 #include "lua_core.h"
 
+#define MAX_HEADERS 1000
+
 static void set_bytes(lua_State *L, const char *name, filescom_bytes bytes)
 {
     if (bytes.data == NULL)
@@ -154,21 +156,31 @@ static void add_header(lua_State *L, const filescom_header *header)
     lua_rawset(L, -3);
 }
 
-static void push_headers(lua_State *L, const filescom_exchange *exchange)
+/* False, with nothing pushed, where there are more than anybody means: joining them takes time. */
+static bool push_headers(lua_State *L, const filescom_exchange *exchange)
 {
     size_t cursor = 0;
+    int count = 0;
     filescom_header header;
 
     lua_newtable(L);
-    while (filescom_exchange_next_header(exchange, &cursor, &header))
+    while (filescom_exchange_next_header(exchange, &cursor, &header)) {
+        if (++count > MAX_HEADERS) {
+            lua_pop(L, 1);
+            return false;
+        }
         add_header(L, &header);
+    }
+    return true;
 }
 
 static int push_call(lua_State *L, const filescom_exchange *exchange)
 {
     lua_createtable(L, 0, 5);
     set_common(L, exchange);
-    push_headers(L, exchange);
+    if (!push_headers(L, exchange))
+        return push_failure(L, exchange, filescom_code_type(FILESCOM_TOO_LARGE),
+                            "the answer has more headers than are taken");
     lua_setfield(L, -2, "headers");
     if (has_body(exchange)) {
         if (!core_push_json(L, filescom_exchange_body(exchange)))

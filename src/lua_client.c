@@ -2,6 +2,7 @@
 #include "lua_core.h"
 
 #define CLIENT "filescom.client"
+#define BOX_INDEX 4
 
 typedef struct client_box {
     filescom_client *client; /* NULL once closed */
@@ -69,17 +70,27 @@ static int begun(lua_State *L, filescom_code code, const char *message)
     return core_raise(L, code, message);
 }
 
+/*
+ * What begins an exchange allocates first of all: that may run finalizers, and these may close the
+ * client or take values out of the tables that are read. From then on nothing runs but C.
+ */
+static exchange_box *push_box(lua_State *L, exchange_kind kind)
+{
+    luaL_checkudata(L, 1, CLIENT);
+    lua_settop(L, BOX_INDEX - 1);
+    return core_push_exchange(L, kind);
+}
+
 /* client:begin_login(credentials [, base_url]) -> exchange */
 static int client_begin_login(lua_State *L)
 {
     char message[FILESCOM_MESSAGE_SIZE];
+    exchange_box *box = push_box(L, EXCHANGE_LOGIN);
     filescom_client *client = check_client(L);
     const char *base_url = core_optional_string(L, 3, "base_url");
     filescom_credentials credentials;
-    exchange_box *box;
 
     core_read_credentials(L, 2, &credentials);
-    box = core_push_exchange(L, EXCHANGE_LOGIN);
     return begun(L, filescom_login(client, base_url, &credentials, &box->exchange, message),
                  message);
 }
@@ -88,15 +99,14 @@ static int client_begin_login(lua_State *L)
 static int client_begin_logout(lua_State *L)
 {
     char message[FILESCOM_MESSAGE_SIZE];
+    exchange_box *box = push_box(L, EXCHANGE_LOGOUT);
     filescom_client *client = check_client(L);
     const char *base_url = core_optional_string(L, 3, "base_url");
-    exchange_box *box;
     filescom_bytes id;
 
     if (lua_type(L, 2) != LUA_TSTRING)
         core_usage_error(L, "a session id must be a non-empty string of visible ASCII");
     id.data = lua_tolstring(L, 2, &id.size);
-    box = core_push_exchange(L, EXCHANGE_LOGOUT);
     return begun(L, filescom_logout(client, base_url, id, &box->exchange, message), message);
 }
 
@@ -104,13 +114,12 @@ static int client_begin_logout(lua_State *L)
 static int client_begin_request(lua_State *L)
 {
     char message[FILESCOM_MESSAGE_SIZE];
-    filescom_client *client = check_client(L);
+    exchange_box *box = push_box(L, EXCHANGE_CALL);
     filescom_request request;
-    exchange_box *box;
 
     core_read_request(L, 2, &request);
-    box = core_push_exchange(L, EXCHANGE_CALL);
-    return begun(L, filescom_call(client, &request, &box->exchange, message), message);
+    lua_pushvalue(L, BOX_INDEX);
+    return begun(L, filescom_call(check_client(L), &request, &box->exchange, message), message);
 }
 
 static int client_login(lua_State *L)

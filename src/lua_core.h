@@ -57,8 +57,8 @@ void core_read_options(lua_State *L, int index, filescom_options *options);
 void core_read_credentials(lua_State *L, int index, filescom_credentials *credentials);
 
 /*
- * Reads the table at index into request; pushes one value, which must stay on the stack as long as
- * the request is used.
+ * Reads the table at index into request; pushes values, which must stay on the stack as long as the
+ * request is used.
  */
 void core_read_request(lua_State *L, int index, filescom_request *request);
 

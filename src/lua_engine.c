@@ -55,7 +55,8 @@ filescom_engine *core_engine(lua_State *L)
     if (box->engine == NULL)
         box->engine = filescom_engine_new();
     if (box->engine == NULL)
-        luaL_error(L, "filescom: libcurl could not be started");
+        luaL_error(
+            L, "filescom: no engine: memory or descriptors have run out, or libcurl cannot start");
     return box->engine;
 }
 

@@ -1,6 +1,8 @@
 /* lua_exchange.c - the userdata of an exchange: waiting for it, finishing it, letting it go. */
 #include "lua_core.h"
 
+#include <time.h>
+
 #define EXCHANGE "filescom.exchange"
 #define SPARE "filescom.exchange.spare"
 #define LONGEST_WAIT 1e6
@@ -9,7 +11,7 @@ static exchange_box *push_new_box(lua_State *L)
 {
     exchange_box *box = lua_newuserdatauv(L, sizeof *box, 0);
 
-    box->exchange = NULL;
+    *box = (exchange_box){0};
     luaL_getmetatable(L, EXCHANGE);
     lua_setmetatable(L, -2);
     return box;
@@ -76,12 +78,33 @@ static void let_hooks_run(lua_State *L)
     lua_call(L, 0, 0);
 }
 
+static long now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* What is left of a wait until that time; negative where the wait has no limit. */
+static long left_until(long until_ms)
+{
+    long left = until_ms - now_ms();
+
+    return until_ms < 0 ? -1 : left > 0 ? left : 0;
+}
+
 static bool wait_for(lua_State *L, const exchange_box *box, long timeout_ms)
 {
-    filescom_code code;
+    long until_ms = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+    filescom_code code = filescom_exchange_wait(box->exchange, timeout_ms);
 
-    while ((code = filescom_exchange_wait(box->exchange, timeout_ms)) == FILESCOM_SIGNALLED)
+    while (code == FILESCOM_SIGNALLED) {
         let_hooks_run(L);
+        if (box->exchange == NULL)
+            core_usage_error(L, "the exchange is closed"); /* by a hook */
+        code = filescom_exchange_wait(box->exchange, left_until(until_ms));
+    }
     return code == FILESCOM_OK;
 }
 
@@ -137,36 +160,56 @@ static int exchange_info(lua_State *L)
 /* Pushes the answer, then lets the exchange go; one that raises meanwhile goes with its box. */
 static int finish(lua_State *L, exchange_box *box)
 {
-    int count = core_push_answer(L, box->exchange, box->kind);
     filescom_exchange *exchange = box->exchange;
+    int count;
 
+    count = core_push_answer(L, exchange, box->kind);
     box->exchange = NULL;
     filescom_exchange_release(exchange);
     return count;
 }
 
-/* exchange:finish() -> what it came to; see core_push_answer */
+/* Keeps a box that is empty, and that Lua never saw, for another exchange. */
+static void keep_spare_box(lua_State *L, int index)
+{
+    lua_pushvalue(L, index);
+    lua_setfield(L, LUA_REGISTRYINDEX, SPARE);
+}
+
+/*
+ * exchange:finish() -> what it came to; see core_push_answer. The exchange goes into a box of its
+ * own first: a finalizer that runs while the answer is made might cancel the one that Lua holds.
+ */
 static int exchange_finish(lua_State *L)
 {
     exchange_box *box = check_exchange(L);
+    exchange_box *own;
+    int own_index;
+    int count;
 
     if (filescom_exchange_result(box->exchange) == FILESCOM_PENDING)
         core_usage_error(L, "the exchange is not done yet");
-    return finish(L, box);
+    own = core_push_exchange(L, box->kind);
+    own_index = lua_gettop(L);
+    if (box->exchange == NULL)
+        core_usage_error(L, "the exchange is closed");
+    own->exchange = box->exchange;
+    box->exchange = NULL;
+    count = finish(L, own);
+    keep_spare_box(L, own_index);
+    return count;
 }
 
 int core_complete_exchange(lua_State *L)
 {
     exchange_box *box = lua_touserdata(L, -1);
-
     int box_index = lua_gettop(L);
     int count;
 
     if (!wait_for(L, box, -1))
         return core_raise(L, FILESCOM_NO_MEMORY, "not enough memory");
     count = finish(L, box);
-    lua_pushvalue(L, box_index);
-    lua_setfield(L, LUA_REGISTRYINDEX, SPARE);
+    keep_spare_box(L, box_index);
     return count;
 }
 

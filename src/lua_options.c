@@ -245,30 +245,48 @@ static void read_header(lua_State *L, filescom_header *header)
     header->value.data = lua_tolstring(L, -1, &header->value.size);
 }
 
-/* Pushes a userdata with an array of the entries of the table at index. */
-static void push_headers(lua_State *L, int index, filescom_request *request)
+/* Pushes a userdata with room for the entries of the table of headers, if the request has one. */
+static filescom_header *push_room(lua_State *L, int index, size_t *count)
 {
-    size_t count = count_entries(L, index);
-    filescom_header *headers = lua_newuserdatauv(L, (count + 1) * sizeof *headers, 0);
-
-    request->headers = headers;
-    request->header_count = count;
-    lua_pushnil(L);
-    while (lua_next(L, index)) {
-        read_header(L, headers++);
-        lua_pop(L, 1);
-    }
+    lua_pushliteral(L, "headers");
+    lua_rawget(L, index); /* what the table does not hold itself is not asked for */
+    *count = lua_istable(L, -1) ? count_entries(L, lua_gettop(L)) : 0;
+    return lua_newuserdatauv(L, (*count + 1) * sizeof(filescom_header), 0);
 }
 
+static void fill_headers(lua_State *L, int index, filescom_header *headers, size_t count)
+{
+    size_t filled = 0;
+
+    lua_pushnil(L);
+    while (lua_next(L, index)) {
+        if (filled == count)
+            core_usage_error(L, "option 'headers' was changed meanwhile");
+        read_header(L, &headers[filled++]);
+        lua_pop(L, 1);
+    }
+    if (filled < count)
+        core_usage_error(L, "option 'headers' was changed meanwhile");
+}
+
+/*
+ * All that allocates comes first: it may run finalizers, and these may take values out of the
+ * tables that are read.
+ */
 void core_read_request(lua_State *L, int index, filescom_request *request)
 {
+    filescom_header *headers = NULL;
+    size_t count = 0;
+
     *request = (filescom_request){0};
+    luaL_checkstack(L, 8, NULL);
+    if (lua_istable(L, index))
+        headers = push_room(L, index, &count);
     read_fields(L, index, "request", request_fields, request);
     if (request->method == NULL || request->path.data == NULL)
         core_usage_error(L, "a request needs 'method' and 'path'");
-    lua_getfield(L, index, "headers");
-    if (lua_istable(L, -1)) {
-        push_headers(L, lua_gettop(L), request);
-        lua_remove(L, -2); /* its strings are held by the request's table */
-    }
+    if (count > 0)
+        fill_headers(L, lua_gettop(L) - 1, headers, count);
+    request->headers = headers;
+    request->header_count = count;
 }

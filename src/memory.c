@@ -16,6 +16,12 @@
 #define block_size malloc_size
 #endif
 
+/* See fc_memory_last_block and fc_memory_keep. */
+static __thread void *last_block;
+static __thread void *last_resized;
+static __thread void *block_to_keep;
+static __thread void *kept_block;
+
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static CURLcode started;
 
@@ -33,6 +39,11 @@ static void wiping_free(void *block)
 
     if (block == NULL)
         return;
+    if (block == block_to_keep) {
+        kept_block = block;
+        block_to_keep = NULL;
+        return;
+    }
     size = block_size(block);
     if (size > LARGEST_CLEAN_BLOCK)
         fc_wipe(block, size);
@@ -53,6 +64,18 @@ static void *wiping_realloc(void *block, size_t size)
         wiping_free(block);
     }
     return moved;
+}
+
+static void *noted_calloc(size_t count, size_t size)
+{
+    last_resized = NULL;
+    return last_block = calloc(count, size);
+}
+
+static void *noted_realloc(void *block, size_t size)
+{
+    last_resized = block;
+    return last_block = wiping_realloc(block, size);
 }
 
 /* OpenSSL's memory functions are told where they are called. */
@@ -107,8 +130,8 @@ static void wipe_openssl(void)
 static void start(void)
 {
     wipe_openssl();
-    started = curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free, wiping_realloc, strdup,
-                                   calloc);
+    started = curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free, noted_realloc, strdup,
+                                   noted_calloc);
 }
 
 #else
@@ -118,10 +141,55 @@ static void start(void)
     started = curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
+static void wiping_free(void *block)
+{
+    free(block);
+}
+
 #endif
 
 bool fc_start_libcurl(void)
 {
     pthread_once(&once, start);
     return started == CURLE_OK;
+}
+
+/* A handle takes memory: by calloc, if that is ours. */
+bool fc_memory_is_ours(void)
+{
+    CURL *probe;
+
+    last_block = NULL;
+    probe = curl_easy_init();
+    curl_easy_cleanup(probe);
+    return last_block != NULL;
+}
+
+void *fc_memory_last_block(void)
+{
+    return last_block;
+}
+
+void *fc_memory_last_resized(void)
+{
+    return last_resized;
+}
+
+void fc_memory_keep(void *block)
+{
+    block_to_keep = block;
+    kept_block = NULL;
+}
+
+bool fc_memory_was_kept(const void *block)
+{
+    if (block == NULL || block != kept_block)
+        return false;
+    kept_block = NULL;
+    return true;
+}
+
+void fc_memory_free(void *block)
+{
+    wiping_free(block);
 }

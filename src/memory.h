@@ -18,6 +18,25 @@
  */
 bool fc_start_libcurl(void) FILESCOM_MUST_USE;
 
+/* Whether libcurl uses the functions that were given to it here. */
+bool fc_memory_is_ours(void);
+
+/* The block that libcurl was last given by calloc or realloc in this thread. */
+void *fc_memory_last_block(void);
+
+/* What that block was before, where it came by realloc; else NULL. */
+void *fc_memory_last_resized(void);
+
+/*
+ * The next time that libcurl frees this block in this thread it is kept as it is (NULL: none is any
+ * more). fc_memory_was_kept tells, once, that it came to pass.
+ */
+void fc_memory_keep(void *block);
+bool fc_memory_was_kept(const void *block);
+
+/* Wipes and frees a block that was kept. */
+void fc_memory_free(void *block);
+
 #pragma GCC visibility pop
 
 #endif

@@ -26,11 +26,15 @@ local Client = { _VERSION = core._VERSION }
 Client.__index = Client
 Client.__name = "filescom.client"
 
+-- Raises where a method is called on something else than a client.
+local function check(self)
+  if getmetatable(self) ~= Client then
+    core.usage_error("a client's method must be called on a client (client:method()), got %s", type(self))
+  end
+end
+
 -- The options for the core: all but those that are Lua's own.
 local function core_options(options)
-  if options ~= nil and type(options) ~= "table" then
-    core.usage_error("options must be a table, got %s", type(options))
-  end
   local copy = {}
   for name, value in pairs(options or {}) do
     if name ~= "debug" then copy[name] = value end
@@ -52,6 +56,9 @@ end
 -- @tparam[opt] Client former a client whose place this one takes: its open logins are taken over
 -- @treturn Client
 function Client.new(options, former)
+  if options ~= nil and type(options) ~= "table" then
+    core.usage_error("options must be a table, got %s", type(options))
+  end
   local self = setmetatable({
     _trace = tracer(options),
     _core = core.client(core_options(options)),
@@ -65,12 +72,14 @@ end
 --- Frees the client's idle connections' handles. Using it afterwards raises an error that says so;
 -- closing it twice is harmless. Sessions stay open: closing is not logging out.
 function Client:close()
+  check(self)
   self._core:close()
 end
 
 Client.__close = Client.close
 
 function Client:__tostring()
+  check(self)
   return tostring(self._core)
 end
 
@@ -125,14 +134,14 @@ end
 
 -- ---- login ----------------------------------------------------------------------------------
 
-local function login_at(self, credentials, base_url)
+local function login_at(self, credentials, base_url, withheld)
   local answer, failure = self:_run("login", credentials, base_url)
   if answer then
     local session = setmetatable(answer, self._session_class)
     remember(self, session)
     return session
   end
-  local secrets = { password = credentials.password, otp = credentials.otp }
+  local secrets = { password = credentials.password, otp = credentials.otp, withheld = withheld }
   return nil, errors.from_failure(failure, secrets), failure.base_url
 end
 
@@ -146,16 +155,17 @@ local function region_of(err, base_url)
 end
 
 --- Logs in at a base URL, and in another region where the service says so.
--- For the modules of this library: `login` is the public one.
+-- For the modules of this library: `login` is the public one. `withheld` is a secret that is not
+-- sent this time, but must not be in an error either.
 -- @treturn[1] Session
 -- @treturn[2] nil
 -- @treturn[2] table the error
 -- @treturn[2] string the base URL that gave it
-function Client:_login(credentials, base_url)
-  local session, err, asked = login_at(self, credentials, base_url)
+function Client:_login(credentials, base_url, withheld)
+  local session, err, asked = login_at(self, credentials, base_url, withheld)
   if session or err.type ~= REGION_MISMATCH then return session, err, asked end
   local region, why = region_of(err, asked)
-  if region then return login_at(self, credentials, region) end
+  if region then return login_at(self, credentials, region, withheld) end
   err.reason = "the region was not followed: " .. why
   return nil, err, asked
 end
@@ -166,6 +176,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table the error
 function Client:login(credentials)
+  check(self)
   local session, err = self:_login(credentials)
   return session, err
 end
@@ -179,6 +190,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table the error
 function Client:login_with_otp(credentials, get_code, options)
+  check(self)
   return require("filescom.otp").login(self, credentials, get_code, options)
 end
 
@@ -207,6 +219,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table the error; `session/none` where there is nothing to log out
 function Client:logout(session)
+  check(self)
   if session == nil then
     local open = open_logins(self)
     session = open[#open]
@@ -226,6 +239,7 @@ end
 --   table is copied
 -- @treturn Session; raises an error where the id or the base_url cannot be used
 function Client:session(id_or_table)
+  check(self)
   local session = {}
   if type(id_or_table) == "string" then
     session.id = id_or_table

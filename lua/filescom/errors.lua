@@ -30,6 +30,12 @@ end
 
 -- ---- text -----------------------------------------------------------------------------------
 
+-- What may follow some leads: no overlong forms, surrogates, or more than Unicode has.
+local SECOND = {
+  [0xE0] = "^[\160-\191]", [0xED] = "^[\128-\159]", [0xF0] = "^[\144-\191]",
+  [0xF4] = "^[\128-\143]",
+}
+
 local function valid_utf8_prefix(text, position)
   local lead = text:byte(position)
   if lead < 0x80 then return 1 end
@@ -37,7 +43,9 @@ local function valid_utf8_prefix(text, position)
     or lead >= 0xC2 and lead < 0xE0 and 2
   if not size then return nil end
   local tail = text:sub(position + 1, position + size - 1)
-  return #tail == size - 1 and not tail:find("[^\128-\191]") and size or nil
+  local sound = #tail == size - 1 and not tail:find("[^\128-\191]")
+    and (not SECOND[lead] or tail:find(SECOND[lead]))
+  return sound and size or nil
 end
 
 -- Replaces what is not UTF-8, so that the text can be shown and encoded anywhere.
@@ -90,7 +98,7 @@ end
 -- "not-authenticated/locked-out" reads "Locked out".
 local function title_of(kind)
   local words = (kind:match("/(.*)$") or kind):gsub("[-_/]+", " ")
-  return (words:gsub("^%l", string.upper))
+  return words:find("%w") and (words:gsub("^%l", string.upper)) or kind
 end
 
 local function service_type(body)
@@ -124,8 +132,10 @@ function errors.from_failure(failure, secrets)
   local body = failure.body
   local fields = type(body) == "table" and body or {}
   local kind = failure.type or service_type(body) or "response/status"
-  local err = errors.new(kind, failure.message or find_text(body, 4) or status_message(failure))
-  err.title = readable(fields.title) or err.title
+  local text = failure.message or find_text(body, 4) or status_message(failure)
+  -- Once more: line breaks within a repeated secret have become blanks.
+  local err = errors.new(kind, redaction.redact(text, secrets))
+  err.title = redaction.redact(readable(fields.title), secrets) or err.title
   err.status = failure.status
   err.request_id = readable(failure.request_id) or readable(fields.instance)
   err.retry_after = failure.retry_after

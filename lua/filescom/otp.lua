@@ -138,7 +138,8 @@ function otp.login(client, credentials, get_code, options)
       break
     end
     -- The challenge is the region's that gave it: its answer goes straight there.
-    session, err, base_url = client:_login(answer(credentials, state, chosen, code), base_url)
+    session, err, base_url = client:_login(answer(credentials, state, chosen, code), base_url,
+      credentials.password)
   end
   return session, err
 end

@@ -23,6 +23,14 @@ local function replace_plain(text, secret)
   return table.concat(parts, REDACTED)
 end
 
+-- A code may come back as a number.
+local function redact_number(number, secrets)
+  for _, secret in ipairs(secrets) do
+    if tonumber(secret) == number then return REDACTED end
+  end
+  return number
+end
+
 local redact
 
 local function redact_table(fields, secrets)
@@ -33,6 +41,7 @@ end
 
 function redact(value, secrets)
   if type(value) == "table" then return redact_table(value, secrets) end
+  if type(value) == "number" then return redact_number(value, secrets) end
   if type(value) ~= "string" then return value end
   for _, secret in ipairs(secrets) do value = replace_plain(value, secret) end
   return value
@@ -47,6 +56,8 @@ function redaction.redact(value, secrets)
   for _, secret in pairs(secrets) do
     if type(secret) == "string" and #secret >= SHORTEST_SECRET then usable[#usable + 1] = secret end
   end
+  -- The longest first: one may be a part of another.
+  table.sort(usable, function (one, other) return #one > #other end)
   return redact(value, usable)
 end
 

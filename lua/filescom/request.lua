@@ -56,10 +56,13 @@ local function query_value(name, value)
   fail("query parameter '%s' must be a string, number, boolean or table, got %s", name, kind)
 end
 
+local LONGEST_NAME = 1000
+
 local add_parameters
 
 -- A list becomes `name[]=`, a table `name[key]=`, as the service reads them.
 local function add_parameter(pairs_, name, value)
+  if #name > LONGEST_NAME then fail("option 'query' is nested too deeply, or in itself") end
   if type(value) ~= "table" then
     pairs_[#pairs_ + 1] = encode_component(name) .. "=" .. encode_component(query_value(name, value))
   elseif #value > 0 then

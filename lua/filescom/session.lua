@@ -23,6 +23,7 @@ end
 
 local function client_of(session)
   return class_of(session).client
+    or core.usage_error("a session's method must be called on a session (session:method()), got %s", type(session))
 end
 
 --- Ends this session, on the client that it came from.
@@ -36,6 +37,7 @@ end
 --- The header that authorises a call with this session, for another HTTP client.
 -- @treturn table `{["X-FilesAPI-Auth"] = id}`
 function Session:headers()
+  client_of(self)
   return { ["X-FilesAPI-Auth"] = self.id }
 end
 

@@ -60,11 +60,14 @@ end
 
 --- A `get_code` for `login_with_otp` that asks at the terminal.
 function terminal.get_code(challenge)
-  if challenge.error then
-    io.stderr:write(("The code was refused: %s\n"):format(challenge.error.message))
+  if type(challenge) ~= "table" or type(challenge.method) ~= "string" then
+    core.usage_error("a challenge must be a table with a method, got %s", type(challenge))
   end
-  return terminal.read_secret(("Code (%s), attempt %d of %d: "):format(challenge.method,
-    challenge.attempt, challenge.attempts))
+  if challenge.error then
+    io.stderr:write(("The code was refused: %s\n"):format(tostring(challenge.error.message)))
+  end
+  return terminal.read_secret(("Code (%s), attempt %s of %s: "):format(challenge.method,
+    tostring(challenge.attempt), tostring(challenge.attempts)))
 end
 
 return terminal

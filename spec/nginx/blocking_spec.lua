@@ -308,7 +308,7 @@ describe("nginx: a worker", function()
 
   it("has 1,500 logins in flight at once", function()
     start({ connections = 8192, descriptors = 16384, options = "max_in_flight = 2000, timeout = 30" })
-    standin:call("configure", { answer_delay = 3 })
+    standin:call("configure", { answer_delay = 8 })
     local state = {}
     local functions = {}
     for i = 1, 1500 do
@@ -317,7 +317,7 @@ describe("nginx: a worker", function()
       end
     end
     functions[#functions + 1] = function()
-      nginx.eventually("1,500 are in flight", 8, function()
+      nginx.eventually("1,500 are in flight", 15, function()
         return server:counts().in_flight == 1500
       end)
       standin:call("configure", { answer_delay = 0 })

@@ -1,0 +1,61 @@
+/* handle.c - see handle.h. */
+#include "handle.h"
+#include "memory.h"
+
+#define FIRST_AFFECTED 0x075300
+#define FIRST_MENDED 0x080100
+
+static bool is_affected(void)
+{
+    unsigned version = curl_version_info(CURLVERSION_NOW)->version_num;
+
+    return version >= FIRST_AFFECTED && version < FIRST_MENDED;
+}
+
+bool fc_handle_may_be_kept(void)
+{
+    return !is_affected() || fc_memory_is_ours();
+}
+
+void fc_handle_before_start(const fc_handle *handle)
+{
+    fc_memory_keep(handle->held ? NULL : handle->last_header);
+}
+
+static void note_kept(fc_handle *handle)
+{
+    if (fc_memory_was_kept(handle->last_header))
+        handle->held = true;
+}
+
+void fc_handle_after_start(fc_handle *handle)
+{
+    note_kept(handle);
+    fc_memory_keep(NULL);
+}
+
+static void let_go(fc_handle *handle)
+{
+    if (handle->held)
+        fc_memory_free(handle->last_header);
+    handle->held = false;
+    handle->last_header = NULL;
+}
+
+void fc_handle_header_came(fc_handle *handle)
+{
+    note_kept(handle); /* an answer may come while the transfer is still being started */
+    /* A continued line: libcurl has made the block its own again, and longer. */
+    if (handle->held && fc_memory_last_resized() == handle->last_header)
+        handle->held = false;
+    let_go(handle);
+    handle->last_header = fc_memory_last_block();
+}
+
+void fc_handle_cleanup(fc_handle *handle)
+{
+    if (handle->easy != NULL)
+        curl_easy_cleanup(handle->easy);
+    handle->easy = NULL;
+    let_go(handle);
+}

@@ -1,0 +1,43 @@
+/*
+ * handle.h - libcurl's easy handles, kept from one exchange to the next.
+ *
+ * A kept handle saves more than a tenth of what an exchange costs. But libcurl 7.83 to 8.0
+ * remembers the last header of a handle's former answer by a pointer, frees it when the next
+ * transfer begins, and follows the pointer where the next answer begins with a continued header
+ * line (curl issue 11101): whoever answers could make it use freed memory. With such a libcurl the
+ * block that the pointer leads to is kept, whole, until another header takes its place; where that
+ * cannot be done, because somebody else gave libcurl its memory functions, handles are not kept.
+ *
+ * Depends on memory.h and libcurl.
+ */
+#ifndef FILESCOM_HANDLE_H
+#define FILESCOM_HANDLE_H
+
+#include "filescom.h"
+
+#include <curl/curl.h>
+
+#pragma GCC visibility push(hidden)
+
+typedef struct fc_handle {
+    CURL *easy;        /* NULL: none */
+    void *last_header; /* the block that libcurl took for its last header; NULL where it is safe */
+    bool held;         /* libcurl has freed that block, and this has it still */
+} fc_handle;
+
+/* Whether a handle may be used for another exchange. */
+bool fc_handle_may_be_kept(void);
+
+/* To be called around what begins a transfer: its former headers are freed in between. */
+void fc_handle_before_start(const fc_handle *handle);
+void fc_handle_after_start(fc_handle *handle);
+
+/* To be called by the header callback, for every line but status lines and blank ones. */
+void fc_handle_header_came(fc_handle *handle);
+
+/* Ends the handle, which is in no multi handle any more; harmless where there is none. */
+void fc_handle_cleanup(fc_handle *handle);
+
+#pragma GCC visibility pop
+
+#endif
