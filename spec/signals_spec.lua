@@ -439,7 +439,7 @@ describe("a process", function()
         local connected = reader:connect("/proc/" .. own .. "/fd/" .. number)
         reader:settimeout(2)
         local byte, why = reader:receive(1)
-        os.exit((not connected or byte == nil and why == "closed") and 7 or 1, false)
+        signals.exit((not connected or byte == nil and why == "closed") and 7 or 1)
       end
       assert(signals.wait(child) == 7)
       print("well")

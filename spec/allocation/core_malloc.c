@@ -6,11 +6,11 @@
  *   core_malloc start
  *
  * own: the core's allocations fail; libcurl: libcurl's as well; all: those of its TLS library too,
- * from the first on. start: libcurl itself cannot be started at first. A life is an engine, a client, a login, a
- * call, a call that is cancelled, a relay, a logout. A step that fails is told so cleanly, is done
- * again with memory and then works; at the end nothing is left. Lives go on until one needs fewer
- * allocations than the failing one's number. Prints "ok - SENTENCE" or, after what was wrong, "not
- * ok - SENTENCE", and what the failures came to.
+ * from the first on. start: libcurl itself cannot be started at first. A life is an engine, a
+ * client, a login, a call, a call that is cancelled, a relay, a logout. A step that fails is told
+ * so cleanly, is done again with memory and then works; at the end nothing is left. Lives go on
+ * until one needs fewer allocations than the failing one's number. Prints "ok - SENTENCE" or, after
+ * what was wrong, "not ok - SENTENCE", and what the failures came to.
  */
 #include "counted.h"
 #include "driver.h"
@@ -18,18 +18,18 @@
 #include "relay.h"
 
 #include <curl/curl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define CODES (FILESCOM_BAD_ARGUMENT + 1)
 
-static const char *const code_names[CODES] = {
-    "ok",  "pending", "signalled",   "resolve",   "connect", "tls",
-    "timeout", "interrupted", "too large", "busy",    "no memory", "bad argument"};
+static const char *const code_names[CODES] = {"ok",        "pending", "signalled", "resolve",
+                                              "connect",   "tls",     "timeout",   "interrupted",
+                                              "too large", "busy",    "no memory", "bad argument"};
 
 typedef struct life {
     const char *base_url, *ca_file;
@@ -115,10 +115,10 @@ static filescom_code complete(life *of, filescom_code begun, filescom_exchange *
 
 static filescom_code log_in(life *of)
 {
-    filescom_credentials credentials = {.username = bytes_of("motor"), .password = bytes_of("vroom")};
+    filescom_credentials credentials = {.username = bytes_of("motor"),
+                                        .password = bytes_of("vroom")};
     filescom_exchange *exchange = NULL;
-    filescom_code begun =
-        filescom_login(of->client, NULL, &credentials, &exchange, of->message);
+    filescom_code begun = filescom_login(of->client, NULL, &credentials, &exchange, of->message);
 
     return complete(of, begun, exchange);
 }
@@ -174,8 +174,8 @@ static const struct {
     const char *name;
     step *take;
 } steps[] = {
-    {"engine", make_engine},       {"client", make_client}, {"login", log_in},   {"call", call},
-    {"cancelled call", cancel_call}, {"relay", use_relay},  {"logout", log_out},
+    {"engine", make_engine},         {"client", make_client}, {"login", log_in},   {"call", call},
+    {"cancelled call", cancel_call}, {"relay", use_relay},    {"logout", log_out},
 };
 
 /* ---- lives ---------------------------------------------------------------------------------- */

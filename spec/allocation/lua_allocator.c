@@ -3,14 +3,14 @@
  *
  *   lua_allocator BASE_URL CODE [STEP]
  *
- * BASE_URL is the stand-in's; CODE answers tess's second factor, again and again. Each scenario runs
- * with its first allocation failing, then with its second, and so on until there is none left to
- * fail: once with that one failing alone, once with all that follow it failing as well, and then with
- * the core's own allocations in the place of Lua's. What has to
- * come of it is "not enough memory" or nil and an error; then nothing may be in flight, no block of
- * the core's be left, and the same must work with memory. STEP tries only every so many-th of the
- * long scenarios' allocations. LuaJIT takes an allocator where its pointers are 64 bits wide (GC64), as
- * Debian's luajit2 is built. Prints "ok - SENTENCE" or, after what was wrong, "not ok - SENTENCE".
+ * BASE_URL is the stand-in's; CODE answers tess's second factor, again and again. Each scenario
+ * runs with its first allocation failing, then with its second, and so on until there is none left
+ * to fail: once with that one failing alone, once with all that follow it failing as well, and then
+ * with the core's own allocations in the place of Lua's. What has to come of it is "not enough
+ * memory" or nil and an error; then nothing may be in flight, no block of the core's be left, and
+ * the same must work with memory. STEP tries only every so many-th of the long scenarios'
+ * allocations. LuaJIT takes an allocator where its pointers are 64 bits wide (GC64), as Debian's
+ * luajit2 is built. Prints "ok - SENTENCE" or, after what was wrong, "not ok - SENTENCE".
  */
 #include "counted.h"
 
@@ -89,8 +89,9 @@ static long disarm(memory *of)
 /* ---- scenarios ------------------------------------------------------------------------------ */
 
 /*
- * A chunk that is given BASE_URL and CODE and returns two functions: one that prepares, and one that
- * is given what was prepared and is the scenario. What it returns is true, or nil and an error.
+ * A chunk that is given BASE_URL and CODE and returns two functions: one that prepares, and one
+ * that is given what was prepared and is the scenario. What it returns is true, or nil and an
+ * error.
  */
 typedef struct scenario {
     const char *name;
@@ -110,8 +111,7 @@ typedef struct scenario {
 static const scenario scenarios[] = {
     {"a client that is made and closed", false,
      HEAD "return function() end, function() new():close() return true end"},
-    {"login", false,
-     HEAD "return new, function(client) return done(client:login(MOTOR)) end"},
+    {"login", false, HEAD "return new, function(client) return done(client:login(MOTOR)) end"},
     {"logout", false,
      HEAD "return function() return assert(new():login(MOTOR)) end,\n"
           "function(session) return done(session:logout()) end"},
@@ -346,8 +346,8 @@ static bool run(const scenario *what, counted_mode mode, stage *on, long step)
         wrong(on, 0, "bytes of Lua's are left", "");
     if (counted_blocks() > before)
         wrong(on, 0, "blocks of the core's are left", "");
-    printf("# %ld tried of %ld: %ld raised, %ld returned, %ld absorbed\n", tried, at - 1, on->raised,
-           on->returned, on->absorbed);
+    printf("# %ld tried of %ld: %ld raised, %ld returned, %ld absorbed\n", tried, at - 1,
+           on->raised, on->returned, on->absorbed);
     printf("%s - %s, with an allocation%s failing%s\n", on->wrongs ? "not ok" : "ok", what->name,
            on->of_core ? " of the core's" : "", mode == FAIL_FROM ? " and all after it" : "");
     fflush(stdout);

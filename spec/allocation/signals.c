@@ -89,6 +89,12 @@ static int wait_for(lua_State *L)
     return 1;
 }
 
+/* signals.exit(status): ends the process here and now */
+static int end(lua_State *L)
+{
+    _exit((int)luaL_checkinteger(L, 1));
+}
+
 /* signals.default_pipe(): SIGPIPE ends the process, as it does by default */
 static int default_pipe(lua_State *L)
 {
@@ -119,9 +125,15 @@ static int limit_files(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"timer", timer},       {"count", get_count}, {"children", children},
-    {"fork", do_fork},      {"wait", wait_for},   {"default_pipe", default_pipe},
-    {"limit_files", limit_files}, {NULL, NULL},
+    {"timer", timer},
+    {"count", get_count},
+    {"children", children},
+    {"fork", do_fork},
+    {"wait", wait_for},
+    {"default_pipe", default_pipe},
+    {"limit_files", limit_files},
+    {"exit", end},
+    {NULL, NULL},
 };
 
 int luaopen_signals(lua_State *L)
