@@ -123,13 +123,15 @@ describe("a process", function()
       assert_runs_well([[
         signals.timer(10)
         local exchange = core.client({ base_url = BASE }):begin_login(MOTOR)
-        debug.sethook(function()
-          if signals.count() >= 5 then
-            debug.sethook()
-            error("from the hook", 0)
-          end
-        end, "", 1)
-        local ok, why = pcall(function() while true do exchange:wait() end end)
+        local ok, why = pcall(function()
+          debug.sethook(function()
+            if signals.count() >= 5 then
+              debug.sethook()
+              error("from the hook", 0)
+            end
+          end, "", 1)
+          while true do exchange:wait() end
+        end)
         debug.sethook()
         assert(not ok and why == "from the hook", why)
         assert(exchange:wait() and exchange:finish().id)

@@ -5,6 +5,7 @@
 #include "headers.h"
 #include "message.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,11 +68,14 @@ static curl_socket_t open_socket(void *userdata, curlsocktype purpose,
                                  struct curl_sockaddr *address)
 {
     filescom_exchange *exchange = userdata;
+    curl_socket_t opened;
 
     (void)purpose;
     if (fc_base_url_is_plain(exchange->base_url) && !fc_is_loopback_address(&address->addr))
         return CURL_SOCKET_BAD;
-    return fc_driver_open_socket(exchange->engine->driver, address);
+    opened = fc_driver_open_socket(exchange->engine->driver, address);
+    exchange->no_memory |= opened == CURL_SOCKET_BAD && errno == ENOMEM;
+    return opened;
 }
 
 #if LIBCURL_VERSION_NUM >= 0x075000

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "sockets.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +65,7 @@ curl_socket_t fc_sockets_open(fc_sockets *sockets, const struct curl_sockaddr *a
     state = fc_sockets_at(sockets, opened);
     if (state == NULL) {
         close(opened);
+        errno = ENOMEM;
         return CURL_SOCKET_BAD;
     }
     *state = (fc_socket){.open = true, .remote_port = port_in(&address->addr)};

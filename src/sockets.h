@@ -32,7 +32,7 @@ typedef struct fc_sockets {
 /* The place of a descriptor; NULL where memory ran out. */
 fc_socket *fc_sockets_at(fc_sockets *sockets, curl_socket_t descriptor);
 
-/* Opens a socket, as CURLOPT_OPENSOCKETFUNCTION should. */
+/* Opens a socket, as CURLOPT_OPENSOCKETFUNCTION should; errno tells why it could not. */
 curl_socket_t fc_sockets_open(fc_sockets *sockets, const struct curl_sockaddr *address);
 
 /* Closes a socket, as CURLOPT_CLOSESOCKETFUNCTION should. */
