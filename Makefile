@@ -34,10 +34,10 @@ BUILD_PACKAGES = gcc libc6-dev make pkg-config libcurl4-openssl-dev lua-cjson lu
 DEMO_PACKAGES  = $(BUILD_PACKAGES) lua-cqueues lua-luaossl lua-socket
 TEST_PACKAGES  = $(DEMO_PACKAGES) lua5.3 liblua5.3-dev lua5.1 liblua5.1-0-dev luajit2 lua-busted \
                  luarocks curl openssl bsdutils unzip zip nginx-light libnginx-mod-http-lua
-CHECK_PACKAGES = $(LINT_PACKAGES) clang libclang-rt-14-dev valgrind
+FUZZ_PACKAGES  = $(BUILD_PACKAGES) clang libclang-rt-14-dev
 LINT_PACKAGES  = $(TEST_PACKAGES) lua-check clang-format cppcheck
 
-.PHONY: all help demo test check fuzz lint install uninstall clean build
+.PHONY: all help demo test fuzz lint install uninstall clean build
 .DELETE_ON_ERROR:
 
 all: build/$(LUA_VERSION)/filescom/core.so ## build the module for LUA_VERSION (5.4, 5.3 or 5.1)
@@ -77,14 +77,8 @@ test: ## run the specs on every Lua, and those of nginx
 	@.ci/specs $(foreach lua,$(INTERPRETERS),$(lua):$(call abi_of,$(lua)):spec) \
 	    lua5.4:5.4:spec/core lua5.4:5.4:spec/packaging lua5.4:5.4:spec/nginx
 
-check: lint test ## lint, test, sanitizers, failing allocations, a short fuzzing
-	@.ci/packages $(CHECK_PACKAGES)
-	@.ci/specs lua5.4:5.4:spec/allocation
-	@.ci/sanitized asan
-	@$(MAKE) --no-print-directory -f spec/fuzz/Makefile short
-
 fuzz: ## every fuzzer at once, for HOURS (1)
-	@.ci/packages $(CHECK_PACKAGES)
+	@.ci/packages $(FUZZ_PACKAGES)
 	@$(MAKE) --no-print-directory -j8 -f spec/fuzz/Makefile long HOURS=$(or $(HOURS),1)
 
 lint: ## check style and hunt for mistakes, without running anything

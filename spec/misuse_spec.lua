@@ -442,7 +442,6 @@ describe("misuse:", function()
       local query = {}
       query.q = query
       collectgarbage("setpause", 100)
-      local watch = setmetatable({}, { __mode = "k" })
       local ok, why
       local co = coroutine.create(function()
         ok, why = pcall(session.request, session, "GET", "/x", { query = query })
