@@ -2,7 +2,10 @@
 -- Depends on spec/support, from where the stand-in is started; on what bench/run built; and for the
 -- counts of instructions on valgrind.
 
+local shared = require "bench.figures"
 local standin = require "spec.support.standin"
+
+local median, print_table = shared.median, shared.print_table
 
 local USERNAME, PASSWORD = "motor", "vroom"
 local ROUNDS = math.tointeger(tonumber(os.getenv "ROUNDS" or 21))
@@ -55,13 +58,6 @@ end
 
 -- ---- figures --------------------------------------------------------------------------------
 
-local function median(values)
-  table.sort(values)
-  local middle = #values // 2
-  if #values % 2 == 1 then return values[middle + 1] end
-  return (values[middle] + values[middle + 1]) / 2
-end
-
 local COLUMNS = { "wall", "user", "sys", "memory" }
 
 -- Runs commands in turns. Returns the medians of each: microseconds, and KiB of memory.
@@ -107,26 +103,6 @@ local function with_commas(number)
   local split = #text % 3
   if split > 0 then head, tail = text:sub(1, split), text:sub(split + 1) end
   return (head .. tail:gsub("(%d%d%d)", ",%1"))
-end
-
--- Prints rows of texts as a Markdown table; the first row is its head.
-local function print_table(rows)
-  local widths = {}
-  for _, row in ipairs(rows) do
-    for i, text in ipairs(row) do widths[i] = math.max(widths[i] or 3, #text) end
-  end
-  local rule = {}
-  for i, width in ipairs(widths) do rule[i] = ("-"):rep(width - 1) .. (i == 1 and "-" or ":") end
-  table.insert(rows, 2, rule)
-  for _, row in ipairs(rows) do
-    local cells = {}
-    for i, text in ipairs(row) do
-      local fill = (" "):rep(widths[i] - #text)
-      cells[i] = i == 1 and text .. fill or fill .. text
-    end
-    print("| " .. table.concat(cells, " | ") .. " |")
-  end
-  print()
 end
 
 -- ---- the parts ------------------------------------------------------------------------------

@@ -7,7 +7,7 @@
 
 local cqueues = require "cqueues"
 local nginx = require "spec.support.nginx"
-local figures = require "bench.nginx.figures"
+local figures = require "bench.figures"
 local load = require "bench.nginx.load"
 local servers = require "bench.nginx.servers"
 
