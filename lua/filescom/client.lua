@@ -27,8 +27,9 @@ Client.__index = Client
 Client.__name = "filescom.client"
 
 -- Raises where a method is called on something else than a client.
+-- LuaJIT must not compile getmetatable of a file handle: its recorder takes the next table there for one, and crashes.
 local function check(self)
-  if getmetatable(self) ~= Client then
+  if type(self) ~= "table" or getmetatable(self) ~= Client then
     core.usage_error("a client's method must be called on a client (client:method()), got %s", type(self))
   end
 end

@@ -143,9 +143,4 @@ function errors.from_failure(failure, secrets)
   return err
 end
 
---- Whether a value is an error of this module's making.
-function errors.is(value)
-  return getmetatable(value) == Error
-end
-
 return errors

@@ -16,8 +16,9 @@ local sessions = {}
 local Session = {}
 
 -- The class of a session; an empty one for what is no session of this library's.
+-- A file handle is kept from getmetatable, see client.lua's check.
 local function class_of(session)
-  local class = getmetatable(session)
+  local class = type(session) == "table" and getmetatable(session)
   return type(class) == "table" and class.client and class or {}
 end
 
