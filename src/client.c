@@ -26,6 +26,7 @@ struct filescom_client {
     char base_url[FC_BASE_URL_SIZE];
     CURLU *sessions_url;      /* parsed once: libcurl would do it for every login and logout */
     filescom_options options; /* its strings are this client's copies */
+    fc_buffer common_lines;   /* NUL-terminated header lines of every request, made once */
     fc_handle idle[IDLE_HANDLES];
     size_t idle_count;
     bool keeps_handles;
@@ -149,6 +150,68 @@ static filescom_code check_options(const filescom_options *options, char *messag
     return FILESCOM_OK;
 }
 
+/* ---- header lines --------------------------------------------------------------------------- */
+
+/* Header lines under construction. */
+typedef struct lines {
+    fc_buffer text;
+    size_t count;
+} lines;
+
+static fc_append add_line(lines *to, filescom_bytes name, filescom_bytes value)
+{
+    fc_append result;
+
+    /* libcurl sends a header without a value where the line says so by a semicolon. */
+    const char *separator = value.size ? ": " : ";";
+
+    if ((result = fc_buffer_append(&to->text, name.data, name.size)) ||
+        (result = fc_buffer_append(&to->text, separator, strlen(separator))) ||
+        (result = fc_buffer_append(&to->text, value.data, value.size)) ||
+        (result = fc_buffer_append(&to->text, "", 1)))
+        return result;
+    to->count++;
+    return FC_APPENDED;
+}
+
+static filescom_bytes text_bytes(const char *text)
+{
+    return (filescom_bytes){text, text ? strlen(text) : 0};
+}
+
+static fc_append add_text_line(lines *to, const char *name, const char *value)
+{
+    return value ? add_line(to, text_bytes(name), text_bytes(value)) : FC_APPENDED;
+}
+
+/* Not by CURLOPT_USERAGENT, which would write it twice. */
+static fc_append add_agent_line(lines *to, const char *user_agent)
+{
+    char agent[MAX_AGENT_SIZE];
+
+    snprintf(agent, sizeof agent, "%s%s" OWN_AGENT, user_agent ? user_agent : "",
+             user_agent ? " " : "");
+    return add_text_line(to, "User-Agent", agent);
+}
+
+static filescom_code make_common_lines(filescom_client *client, char *message)
+{
+    const filescom_options *options = &client->options;
+    lines common = {.text = {.limit = MAX_HEADERS_SIZE}};
+    fc_append result;
+
+    if (!(result = add_text_line(&common, "Accept", "application/json")) &&
+        !(result = add_agent_line(&common, options->user_agent)) &&
+        !(result = add_text_line(&common, "Accept-Language", options->language)))
+        result = add_text_line(&common, "X-Files-Workspace-Id", options->workspace_id);
+    client->common_lines = common.text;
+    if (result == FC_APPEND_FULL)
+        return fc_fail(message, FILESCOM_BAD_ARGUMENT, "language or workspace_id is too long");
+    return result == FC_APPENDED ? FILESCOM_OK : fc_fail_no_memory(message);
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
 static bool parse_sessions_url(filescom_client *client)
 {
     char url[FC_BASE_URL_SIZE + sizeof SESSIONS_PATH];
@@ -181,6 +244,8 @@ filescom_code filescom_client_new(filescom_engine *engine, const filescom_option
         code = fc_fail_no_memory(message);
     if (!copy_strings(&made->options, options))
         code = fc_fail_no_memory(message);
+    if (code == FILESCOM_OK)
+        code = make_common_lines(made, message);
     if (code != FILESCOM_OK) {
         filescom_client_release(made);
         return code;
@@ -208,6 +273,7 @@ void filescom_client_release(filescom_client *client)
     curl_url_cleanup(client->sessions_url);
     filescom_engine_release(client->engine);
     free_strings(&client->options);
+    fc_buffer_free(&client->common_lines);
     free(client);
 }
 
@@ -362,60 +428,22 @@ void fc_client_give_handle(filescom_client *client, fc_handle *handle)
     *handle = (fc_handle){0};
 }
 
-/* ---- header lines --------------------------------------------------------------------------- */
-
-/* A request's header lines under construction. */
-typedef struct lines {
-    fc_buffer text;
-    size_t count;
-} lines;
-
-static fc_append add_line(lines *to, filescom_bytes name, filescom_bytes value)
-{
-    fc_append result;
-
-    /* libcurl sends a header without a value where the line says so by a semicolon. */
-    const char *separator = value.size ? ": " : ";";
-
-    if ((result = fc_buffer_append(&to->text, name.data, name.size)) ||
-        (result = fc_buffer_append(&to->text, separator, strlen(separator))) ||
-        (result = fc_buffer_append(&to->text, value.data, value.size)) ||
-        (result = fc_buffer_append(&to->text, "", 1)))
-        return result;
-    to->count++;
-    return FC_APPENDED;
-}
-
-static filescom_bytes text_bytes(const char *text)
-{
-    return (filescom_bytes){text, text ? strlen(text) : 0};
-}
-
-static fc_append add_text_line(lines *to, const char *name, const char *value)
-{
-    return value ? add_line(to, text_bytes(name), text_bytes(value)) : FC_APPENDED;
-}
+/* ---- a request's header lines -------------------------------------------------------------- */
 
 static bool is_named(filescom_bytes name, const char *text)
 {
     return strlen(text) == name.size && strncasecmp(text, name.data, name.size) == 0;
 }
 
-static bool has_header(const filescom_request *request, const char *name)
+static bool has_header(const filescom_request *request, filescom_bytes name)
 {
     size_t i;
 
     for (i = 0; i < request->header_count; i++)
-        if (is_named(request->headers[i].name, name))
+        if (request->headers[i].name.size == name.size &&
+            strncasecmp(request->headers[i].name.data, name.data, name.size) == 0)
             return true;
     return false;
-}
-
-/* A header that the request itself names takes the place of the client's. */
-static fc_append add_default_line(lines *to, const filescom_request *request, const char *name,
-                                  const char *value)
-{
-    return has_header(request, name) ? FC_APPENDED : add_text_line(to, name, value);
 }
 
 /*
@@ -435,26 +463,26 @@ static fc_append add_no_expect_line(lines *to, size_t body_size)
     return result;
 }
 
-/* Not by CURLOPT_USERAGENT, which would write it twice. */
-static fc_append add_agent_line(lines *to, const filescom_request *request, const char *user_agent)
-{
-    char agent[MAX_AGENT_SIZE];
-
-    snprintf(agent, sizeof agent, "%s%s" OWN_AGENT, user_agent ? user_agent : "",
-             user_agent ? " " : "");
-    return add_default_line(to, request, "User-Agent", agent);
-}
-
-static fc_append add_common_lines(lines *to, const filescom_options *options,
+/* A header that the request itself names takes the place of the client's. */
+static fc_append add_common_lines(lines *to, const filescom_client *client,
                                   const filescom_request *request, size_t body_size)
 {
-    fc_append result;
+    const char *line = client->common_lines.data;
+    const char *end = line + client->common_lines.size;
 
-    if ((result = add_default_line(to, request, "Accept", "application/json")) ||
-        (result = add_agent_line(to, request, options->user_agent)) ||
-        (result = add_default_line(to, request, "Accept-Language", options->language)) ||
-        (result = add_default_line(to, request, "X-Files-Workspace-Id", options->workspace_id)))
-        return result;
+    while (line < end) {
+        size_t size = strlen(line) + 1;
+        filescom_bytes name = {line, strcspn(line, ":;")};
+
+        if (request->header_count == 0 || !has_header(request, name)) {
+            fc_append result = fc_buffer_append(&to->text, line, size);
+
+            if (result != FC_APPENDED)
+                return result;
+            to->count++;
+        }
+        line += size;
+    }
     return add_no_expect_line(to, body_size);
 }
 
@@ -506,10 +534,14 @@ static filescom_code choose_base_url(const filescom_client *client, const char *
 
 static fc_append add_form_line(lines *headers, const char *boundary)
 {
-    char type[FC_BOUNDARY_SIZE + 40];
+    static const char type[] = "Content-Type: multipart/form-data; boundary=";
+    fc_append result;
 
-    snprintf(type, sizeof type, "multipart/form-data; boundary=%s", boundary);
-    return add_text_line(headers, "Content-Type", type);
+    if ((result = fc_buffer_append(&headers->text, type, sizeof type - 1)) ||
+        (result = fc_buffer_append(&headers->text, boundary, strlen(boundary) + 1)))
+        return result;
+    headers->count++;
+    return FC_APPENDED;
 }
 
 filescom_code filescom_login(filescom_client *client, const char *base_url,
@@ -534,7 +566,7 @@ filescom_code filescom_login(filescom_client *client, const char *base_url,
     if (code != FILESCOM_OK)
         return code;
     if (!(built = fc_multipart_build(&body, fields, sizeof fields / sizeof *fields, boundary)) &&
-        !(built = add_common_lines(&headers, &client->options, &no_request, body.size)))
+        !(built = add_common_lines(&headers, client, &no_request, body.size)))
         built = add_form_line(&headers, boundary);
     return begin(client, &plan, &headers, &body, built, exchange, message);
 }
@@ -645,7 +677,7 @@ static filescom_code check_request(const filescom_request *request, char *messag
 static fc_append add_request_lines(lines *to, const filescom_client *client,
                                    const filescom_request *request)
 {
-    fc_append result = add_common_lines(to, &client->options, request, request->body.size);
+    fc_append result = add_common_lines(to, client, request, request->body.size);
     size_t i;
 
     if (result == FC_APPENDED && request->session_id.data != NULL)

@@ -177,18 +177,27 @@ CURLcode fc_exchange_prepare(CURL *easy)
     return CURLE_OK;
 }
 
-static CURLcode set_owner(filescom_exchange *exchange, CURL *easy)
+/* What stays with a handle: the next exchange often lies where the last one did. */
+static CURLcode set_callbacks(filescom_exchange *exchange, CURL *easy)
 {
-    SET(CURLOPT_PRIVATE, exchange);
+    if (exchange->handle.owner == exchange)
+        return CURLE_OK;
     SET(CURLOPT_WRITEDATA, exchange);
     SET(CURLOPT_HEADERDATA, exchange);
     SET(CURLOPT_XFERINFODATA, exchange);
     SET(CURLOPT_OPENSOCKETDATA, exchange);
-    SET(CURLOPT_ERRORBUFFER, exchange->curl_message);
 #if LIBCURL_VERSION_NUM >= 0x075000
     SET(CURLOPT_PREREQDATA, exchange);
 #endif
+    exchange->handle.owner = exchange;
     return CURLE_OK;
+}
+
+static CURLcode set_owner(filescom_exchange *exchange, CURL *easy)
+{
+    SET(CURLOPT_PRIVATE, exchange);
+    SET(CURLOPT_ERRORBUFFER, exchange->curl_message);
+    return set_callbacks(exchange, easy);
 }
 
 static long milliseconds_left(const filescom_exchange *exchange)
@@ -568,7 +577,7 @@ static bool link_headers(filescom_exchange *exchange)
     char *line = exchange->header_lines.data;
     size_t i;
 
-    exchange->headers = calloc(exchange->header_count, sizeof *exchange->headers);
+    exchange->headers = malloc(exchange->header_count * sizeof *exchange->headers);
     if (exchange->headers == NULL)
         return false;
     for (i = 0; i < exchange->header_count; i++) {
@@ -588,10 +597,13 @@ static void take_over(fc_buffer *to, fc_buffer *from)
 
 static filescom_exchange *new_exchange(filescom_client *client, const fc_exchange_plan *plan)
 {
-    filescom_exchange *exchange = calloc(1, sizeof *exchange);
+    size_t url_size = strlen(plan->base_url) + 1;
+    /* Not by calloc, which in glibc passes its cache of freed blocks by. */
+    filescom_exchange *exchange = malloc(sizeof *exchange + url_size);
 
     if (exchange == NULL)
         return NULL;
+    *exchange = (filescom_exchange){0};
     exchange->id = next_id();
     exchange->result = FILESCOM_PENDING;
     exchange->retries_left = plan->retries;
@@ -601,7 +613,7 @@ static filescom_exchange *new_exchange(filescom_client *client, const fc_exchang
     exchange->has_body = plan->body != NULL;
     exchange->header_count = plan->header_count;
     memcpy(exchange->method, plan->method, strlen(plan->method) + 1);
-    memcpy(exchange->base_url, plan->base_url, strlen(plan->base_url) + 1);
+    memcpy(exchange->base_url, plan->base_url, url_size);
     exchange->parsed_url = plan->parsed_url;
     exchange->client = client;
     exchange->engine = fc_client_engine(client);

@@ -27,7 +27,6 @@ struct filescom_exchange {
 
     /* The request; wiped when the exchange ends. */
     char method[FC_METHOD_SIZE];
-    char base_url[FC_BASE_URL_SIZE];
     fc_buffer url;          /* NUL-terminated; unused where the URL is parsed already */
     CURLU *parsed_url;      /* the client's; NULL: url is used */
     fc_buffer header_lines; /* NUL-terminated lines, one after another */
@@ -59,6 +58,8 @@ struct filescom_exchange {
     long status;
     filescom_exchange_info info;
     char remote_ip[64];
+
+    char base_url[]; /* in normal form; as long as it has to be */
 };
 
 /* What fc_exchange_begin is given; see filescom_request. */

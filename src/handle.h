@@ -23,6 +23,7 @@ typedef struct fc_handle {
     CURL *easy;        /* NULL: none */
     void *last_header; /* the block that libcurl took for its last header; NULL where it is safe */
     bool held;         /* libcurl has freed that block, and this has it still */
+    const void *owner; /* the exchange that the options of the callbacks name */
 } fc_handle;
 
 /* Whether a handle may be used for another exchange. */
