@@ -15,7 +15,7 @@ local default_options = {}
 local default_client
 
 local function default()
-  default_client = default_client or Client.new(default_options)
+  if not default_client then default_client = Client.new(default_options) end
   return default_client
 end
 
@@ -45,7 +45,8 @@ end
 
 --- Logs in on the default client. See `filescom.client.Client:login`.
 function filescom.login(credentials)
-  return default():login(credentials)
+  local session, err = default():_login(credentials)
+  return session, err
 end
 
 --- Logs in on the default client and answers a second factor.
@@ -57,7 +58,7 @@ end
 --- Ends a session, or the last login of the default client that is still open.
 -- See `filescom.client.Client:logout`.
 function filescom.logout(session)
-  return default():logout(session)
+  return default():_logout(session)
 end
 
 --- Takes up a session that exists already. See `filescom.client.Client:session`.

@@ -21,15 +21,19 @@ static void set_string(lua_State *L, const char *name, const char *text)
 
 static void set_common(lua_State *L, const filescom_exchange *exchange)
 {
-    double retry_after = filescom_exchange_retry_after(exchange);
-
     lua_pushinteger(L, filescom_exchange_status(exchange));
     lua_setfield(L, -2, "status");
     set_bytes(L, "request_id", filescom_exchange_header(exchange, "X-Request-Id"));
-    if (retry_after >= 0) {
-        lua_pushinteger(L, (lua_Integer)retry_after);
-        lua_setfield(L, -2, "retry_after");
-    }
+}
+
+static void set_retry_after(lua_State *L, const filescom_exchange *exchange)
+{
+    double retry_after = filescom_exchange_retry_after(exchange);
+
+    if (retry_after < 0)
+        return;
+    lua_pushinteger(L, (lua_Integer)retry_after);
+    lua_setfield(L, -2, "retry_after");
 }
 
 /*
@@ -48,6 +52,7 @@ static int push_failure(lua_State *L, const filescom_exchange *exchange, const c
     set_string(L, "base_url", filescom_exchange_base_url(exchange));
     if (answered) {
         set_common(L, exchange);
+        set_retry_after(L, exchange);
         set_bytes(L, "content_type", filescom_exchange_header(exchange, "Content-Type"));
         if (type == NULL && core_push_json(L, filescom_exchange_body(exchange)))
             lua_setfield(L, -2, "body");

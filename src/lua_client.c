@@ -24,10 +24,8 @@ int core_new_client(lua_State *L)
     return code == FILESCOM_OK ? 1 : core_raise(L, code, message);
 }
 
-static filescom_client *check_client(lua_State *L)
+static filescom_client *client_of(lua_State *L, const client_box *box)
 {
-    client_box *box = luaL_checkudata(L, 1, CLIENT);
-
     if (box->client == NULL)
         core_usage_error(L, "the client is closed");
     return box->client;
@@ -45,7 +43,9 @@ static int client_close(lua_State *L)
 
 static int client_base_url(lua_State *L)
 {
-    lua_pushstring(L, filescom_client_base_url(check_client(L)));
+    const client_box *box = luaL_checkudata(L, 1, CLIENT);
+
+    lua_pushstring(L, filescom_client_base_url(client_of(L, box)));
     return 1;
 }
 
@@ -70,28 +70,36 @@ static int begun(lua_State *L, filescom_code code, const char *message)
     return core_raise(L, code, message);
 }
 
+/* What begins an exchange works on: both in the arguments' places of the stack. */
+typedef struct beginning {
+    const client_box *client;
+    exchange_box *box;
+} beginning;
+
 /*
  * What begins an exchange allocates first of all: that may run finalizers, and these may close the
  * client or take values out of the tables that are read. From then on nothing runs but C.
  */
-static exchange_box *push_box(lua_State *L, exchange_kind kind)
+static beginning begin(lua_State *L, exchange_kind kind)
 {
-    luaL_checkudata(L, 1, CLIENT);
+    beginning made = {.client = luaL_checkudata(L, 1, CLIENT)};
+
     lua_settop(L, BOX_INDEX - 1);
-    return core_push_exchange(L, kind);
+    made.box = core_push_exchange(L, kind);
+    return made;
 }
 
 /* client:begin_login(credentials [, base_url]) -> exchange */
 static int client_begin_login(lua_State *L)
 {
     char message[FILESCOM_MESSAGE_SIZE];
-    exchange_box *box = push_box(L, EXCHANGE_LOGIN);
-    filescom_client *client = check_client(L);
+    beginning made = begin(L, EXCHANGE_LOGIN);
+    filescom_client *client = client_of(L, made.client);
     const char *base_url = core_optional_string(L, 3, "base_url");
     filescom_credentials credentials;
 
     core_read_credentials(L, 2, &credentials);
-    return begun(L, filescom_login(client, base_url, &credentials, &box->exchange, message),
+    return begun(L, filescom_login(client, base_url, &credentials, &made.box->exchange, message),
                  message);
 }
 
@@ -99,27 +107,29 @@ static int client_begin_login(lua_State *L)
 static int client_begin_logout(lua_State *L)
 {
     char message[FILESCOM_MESSAGE_SIZE];
-    exchange_box *box = push_box(L, EXCHANGE_LOGOUT);
-    filescom_client *client = check_client(L);
+    beginning made = begin(L, EXCHANGE_LOGOUT);
+    filescom_client *client = client_of(L, made.client);
     const char *base_url = core_optional_string(L, 3, "base_url");
     filescom_bytes id;
 
     if (lua_type(L, 2) != LUA_TSTRING)
         core_usage_error(L, "a session id must be a non-empty string of visible ASCII");
     id.data = lua_tolstring(L, 2, &id.size);
-    return begun(L, filescom_logout(client, base_url, id, &box->exchange, message), message);
+    return begun(L, filescom_logout(client, base_url, id, &made.box->exchange, message), message);
 }
 
 /* client:begin_request(request) -> exchange */
 static int client_begin_request(lua_State *L)
 {
     char message[FILESCOM_MESSAGE_SIZE];
-    exchange_box *box = push_box(L, EXCHANGE_CALL);
+    beginning made = begin(L, EXCHANGE_CALL);
     filescom_request request;
 
     core_read_request(L, 2, &request);
     lua_pushvalue(L, BOX_INDEX);
-    return begun(L, filescom_call(check_client(L), &request, &box->exchange, message), message);
+    return begun(L,
+                 filescom_call(client_of(L, made.client), &request, &made.box->exchange, message),
+                 message);
 }
 
 static int client_login(lua_State *L)

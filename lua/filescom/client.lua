@@ -11,6 +11,8 @@ local core = require "filescom.core"
 local errors = require "filescom.errors"
 local sessions = require "filescom.session"
 
+local getmetatable, setmetatable, type = getmetatable, setmetatable, type
+
 -- Inside nginx nothing may block the worker; elsewhere the core waits.
 local nginx = rawget(_G, "ngx") and require "filescom.nginx"
 
@@ -86,19 +88,20 @@ end
 
 -- ---- exchanges ------------------------------------------------------------------------------
 
--- Runs one exchange of the core ("login", "logout" or "request") and waits for it.
-function Client:_run(verb, ...)
+-- Runs one exchange of the core and waits for it: "login" with credentials and a base URL, "logout"
+-- with an id and a base URL, or "request" with a request.
+function Client:_run(verb, subject, base_url)
   local trace = self._trace
   local wait = nginx and nginx.waiter()
-  if not trace and not wait then return self._core[verb](self._core, ...) end
-  local exchange, failure = self._core["begin_" .. verb](self._core, ...)
+  if not trace and not wait then return self._core[verb](self._core, subject, base_url) end
+  local exchange, failure = self._core["begin_" .. verb](self._core, subject, base_url)
   if not exchange then return nil, failure end
-  if trace then trace:begun(self._base_url, verb, ...) end
+  if trace then trace:begun(self._base_url, verb, subject, base_url) end
   if wait then wait(exchange) else exchange:wait() end
   local info = trace and exchange:info()
   local answer
   answer, failure = exchange:finish()
-  if trace then trace:ended(info, failure, verb, ...) end
+  if trace then trace:ended(info, failure, verb, subject, base_url) end
   return answer, failure
 end
 
@@ -221,6 +224,11 @@ end
 -- @treturn[2] table the error; `session/none` where there is nothing to log out
 function Client:logout(session)
   check(self)
+  return self:_logout(session)
+end
+
+-- For the modules of this library, which call it on a client.
+function Client:_logout(session)
   if session == nil then
     local open = open_logins(self)
     session = open[#open]

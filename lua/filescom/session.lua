@@ -9,6 +9,8 @@
 
 local core = require "filescom.core"
 
+local getmetatable, setmetatable, type = getmetatable, setmetatable, type
+
 local sessions = {}
 
 --- The methods of a session.
