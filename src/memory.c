@@ -66,12 +66,17 @@ static void *wiping_realloc(void *block, size_t size)
     return moved;
 }
 
-/* Not by calloc, which in glibc passes its cache of freed blocks by. */
+/*
+ * Not by calloc, which in glibc passes its cache of freed blocks by; nor by memset, out of which a
+ * compiler makes calloc again.
+ */
 static void *cleared(size_t count, size_t size)
 {
     void *block = size == 0 || count <= SIZE_MAX / size ? malloc(count * size) : NULL;
 
-    return block ? memset(block, 0, count * size) : NULL;
+    if (block != NULL)
+        fc_wipe(block, count * size);
+    return block;
 }
 
 static void *noted_calloc(size_t count, size_t size)
