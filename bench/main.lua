@@ -15,7 +15,10 @@ local SHORT_COUNT, LONG_COUNT = 50, 150 -- pairs, where instructions are counted
 
 local COUNT_ROUNDS = 3
 
-local PARTS = { "process", "loop", "instructions", "require" }
+local GROWTH_PAIRS = math.tointeger(tonumber(os.getenv "PAIRS" or 1000000))
+local GROWTH_ROWS = 5
+
+local PARTS = { "process", "loop", "instructions", "allocations", "require", "growth" }
 
 -- ---- commands -------------------------------------------------------------------------------
 
@@ -43,6 +46,23 @@ end
 
 local function bare(way, base_url, pairs_)
   return { "build/bench/bare", way, base_url, USERNAME, PASSWORD, pairs_ }
+end
+
+local function lua_curl(interpreter, base_url, pairs_)
+  return { interpreter, "bench/peers/lua_curl.lua", base_url, USERNAME, PASSWORD, pairs_ }
+end
+
+local function sdk(base_url)
+  return { "node", "bench/peers/sdk.js", base_url, USERNAME, PASSWORD }
+end
+
+-- Where bench/run could install it.
+local function has_sdk()
+  return os.getenv "NODE_PATH" and has "node"
+end
+
+local function has_lua_curl(interpreter)
+  return has(interpreter) and os.execute(interpreter .. " -e 'require [[curl]]' >/dev/null 2>&1")
 end
 
 -- What a shell script would do: the id goes from the first answer into the second command.
@@ -80,6 +100,14 @@ local function measure(commands, rounds)
   return runs
 end
 
+-- How many blocks a command allocates, by valgrind.
+local function count_allocations(command)
+  local words = { "valgrind", "--tool=memcheck", "--leak-check=no", "--undef-value-errors=no" }
+  table.move(command, 1, #command, #words + 1, words)
+  local output = table.concat(lines_of(quoted(words) .. " 2>&1 >/dev/null"), "\n")
+  return (tonumber((assert(output:match "total heap usage: ([%d,]+) allocs", output):gsub(",", ""))))
+end
+
 -- How many instructions a command executes, by callgrind. Runs differ by a few per cent: Lua seeds its
 -- hashes anew each time, and answers come in one piece or in two.
 local function count_instructions(command)
@@ -112,18 +140,18 @@ local part = {}
 -- A process from its start to its end: one login, one logout.
 function part.process(base_url)
   local names = { "filescom, lua5.4", "C on libcurl, curl_mime", "two curl commands" }
-  local runs = measure({
-    filescom("lua5.4", base_url, 1), bare("mime", base_url, 1), curl_commands(base_url),
-  }, ROUNDS)
+  local commands = { filescom("lua5.4", base_url, 1), bare("mime", base_url, 1), curl_commands(base_url) }
+  if has_sdk() then names[4], commands[4] = "JavaScript SDK, node", sdk(base_url) end
+  local runs = measure(commands, ROUNDS)
   local rows = {
-    { "one login and logout", "wall ms", "user ms", "sys ms", "peak KiB", "wall / C", "CPU / C",
-      "wall / curl", "CPU / curl" },
+    { "one login and logout", "wall ms", "user ms", "sys ms", "peak KiB", "wall / C", "CPU / C", "wall / curl",
+      "filescom's wall / its" },
   }
   for i, run in ipairs(runs) do
     rows[i + 1] = {
       names[i], milliseconds(run.wall), milliseconds(run.user), milliseconds(run.sys),
       ("%d"):format(run.memory // 1), ratio(run.wall, runs[2].wall), ratio(run.cpu, runs[2].cpu),
-      ratio(run.wall, runs[3].wall), ratio(run.cpu, runs[3].cpu),
+      ratio(run.wall, runs[3].wall), ratio(runs[1].wall, run.wall),
     }
   end
   print(("Whole process (medians of %d runs in turns)\n"):format(ROUNDS))
@@ -135,18 +163,17 @@ function part.process(base_url)
     with_commas(ours), with_commas(theirs), ratio(ours, theirs)))
 end
 
--- What is run in a loop: a name, and the command for a number of pairs.
+-- What is run in a loop: a name, and the command for a number of pairs. The two programs in C come last.
 local function loops(base_url)
-  local all = {
-    { "filescom, lua5.4", function (n) return filescom("lua5.4", base_url, n) end },
-    { "C on libcurl, curl_mime", function (n) return bare("mime", base_url, n) end },
-    { "C on libcurl, by hand", function (n) return bare("hand", base_url, n) end },
-  }
-  if has "luajit" then
-    table.insert(all, 2, {
-      "filescom, luajit", function (n) return filescom("luajit", base_url, n) end,
-    })
+  local all = {}
+  local function add(name, make, way) all[#all + 1] = { name, function (n) return make(way, base_url, n) end } end
+  add("filescom, lua5.4", filescom, "lua5.4")
+  if has "luajit" then add("filescom, luajit", filescom, "luajit") end
+  for _, interpreter in ipairs { "lua5.1", "luajit" } do
+    if has_lua_curl(interpreter) then add("lua-curl, " .. interpreter, lua_curl, interpreter) end
   end
+  add("C on libcurl, curl_mime", bare, "mime")
+  add("C on libcurl, by hand", bare, "hand")
   return all
 end
 
@@ -182,21 +209,51 @@ function part.loop(base_url)
   end
 end
 
--- Instructions of a pair, likewise.
-function part.instructions(base_url)
-  if not has "valgrind" then return print "Instructions: no valgrind here\n" end
-  local names, figures = {}, {}
+-- What a pair costs by a count that a tool makes: the median of COUNT_ROUNDS differences of two lengths.
+local function count_pairs(base_url, count)
+  local names, counts = {}, {}
   for i, loop in ipairs(loops(base_url)) do
-    names[i] = loop[1]
     local differences = {}
     for turn = 1, COUNT_ROUNDS do
-      differences[turn] = (count_instructions(loop[2](LONG_COUNT)) - count_instructions(loop[2](SHORT_COUNT)))
-        / (LONG_COUNT - SHORT_COUNT)
+      differences[turn] = (count(loop[2](LONG_COUNT)) - count(loop[2](SHORT_COUNT))) / (LONG_COUNT - SHORT_COUNT)
     end
-    figures[i] = median(differences)
+    names[i], counts[i] = loop[1], median(differences)
   end
-  print_loop(("Instructions over one connection (callgrind, medians of %d runs, %d pairs less %d)"):format(
-    COUNT_ROUNDS, LONG_COUNT, SHORT_COUNT), "instructions", names, figures, with_commas)
+  return names, counts
+end
+
+local function print_counts(what, base_url, count)
+  if not has "valgrind" then return print(what .. ": no valgrind here\n") end
+  local names, counts = count_pairs(base_url, count)
+  print_loop(("%s over one connection (valgrind, medians of %d runs, %d pairs less %d)"):format(
+    what, COUNT_ROUNDS, LONG_COUNT, SHORT_COUNT), what:lower(), names, counts, with_commas)
+end
+
+-- Instructions of a pair.
+function part.instructions(base_url)
+  print_counts("Instructions", base_url, count_instructions)
+end
+
+-- Blocks of memory that a pair takes, libcurl's and Lua's among them.
+function part.allocations(base_url)
+  print_counts("Allocations", base_url, count_allocations)
+end
+
+-- One process that logs in and out again and again, against nginx, which is quicker than the stand-in.
+function part.growth()
+  local service = require("bench.nginx.servers").service()
+  local command = filescom("lua5.4", service.base_url.fast, GROWTH_PAIRS)
+  table.insert(command, GROWTH_ROWS)
+  local ok, rows = pcall(lines_of, quoted(command))
+  service.stop()
+  if not ok then error(rows, 0) end
+  for i, row in ipairs(rows) do
+    local done, memory, descriptors = row:match "(%d+) (%d+) (%d+)"
+    rows[i] = { done, memory, descriptors }
+  end
+  table.insert(rows, 1, { "pairs done", "RSS KiB", "descriptors" })
+  print(("One process through %d logins and logouts\n"):format(GROWTH_PAIRS))
+  print_table(rows)
 end
 
 -- What loading the module costs beyond loading libcurl and its libraries.
@@ -232,7 +289,8 @@ for _, name in ipairs(chosen) do
 end
 
 local server = standin.start({ "http" }, { lifetime = 3600 })
-server:call("configure", { unpromised_fields = false }) -- the answer whose size users can count on
+-- The answer whose size users can count on; and logins as the SDK sends them.
+server:call("configure", { unpromised_fields = false, json_logins = true })
 local base_url = server.http.base_url .. "/api/rest/v1"
 local ok, why = xpcall(function ()
   for _, name in ipairs(chosen) do part[name](base_url) end

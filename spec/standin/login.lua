@@ -1,7 +1,8 @@
 -- POST /sessions: who may come in.
--- Depends on multipart.lua, codes.lua and refusal.lua; works on the state.
+-- Depends on multipart.lua, codes.lua, json.lua and refusal.lua; works on the state.
 
 local codes = require("spec.standin.codes")
+local json = require("spec.standin.json")
 local multipart = require("spec.standin.multipart")
 local refusal = require("spec.standin.refusal")
 
@@ -9,8 +10,11 @@ local login = {}
 
 local KNOWN = { username = true, password = true, otp = true, partial_session_id = true }
 
--- What the request's form says, or nil and a refusal.
-local function read_form(request)
+-- What the request's form says, or nil and a refusal. Official SDKs send JSON, which has to be allowed.
+local function read_form(request, state)
+  if state.config.json_logins and request.fields["content-type"] == "application/json" then
+    return json.decode(request.body)
+  end
   local boundary, why = multipart.boundary(request.fields["content-type"] or "")
   if not boundary then
     return nil, refusal.new("media_type", why)
@@ -132,7 +136,7 @@ function login.decide(state, listener, request, entry)
     return nil, refused
   end
   local fields
-  fields, refused = read_form(request)
+  fields, refused = read_form(request, state)
   entry.fields = fields
   refused = refused or check_names(fields)
   if refused then

@@ -20,6 +20,7 @@ state.DEFAULTS = {
   answer_delay = 0, -- seconds before every answer
   hang = false, -- requests are read and never answered
   keep_alive = true, -- false: every answer closes its connection
+  json_logins = false, -- a login may be JSON as well as multipart
   old_logout = false, -- a logout is answered 200 {} instead of 204
   unpromised_fields = true, -- a session has fields beyond those that clients are promised
   clock_offset = 0, -- seconds that the service's clock is ahead
