@@ -27,13 +27,14 @@ CORE_SOURCES    = $(filter-out src/lua_%.c,$(wildcard src/*.c))
 BINDING_SOURCES = $(wildcard src/lua_*.c)
 HEADERS         = $(wildcard src/*.h)
 CORE_OBJECTS    = $(CORE_SOURCES:src/%.c=build/core/%.o)
-LUA_MODULES     = $(wildcard lua/*.lua lua/filescom/*.lua)
+LUA_MODULES     = $(wildcard lua/*.lua lua/filescom/*.lua lua/filescom/store/*.lua)
 
 # What Debian calls the things that the goals need.
 BUILD_PACKAGES = gcc libc6-dev make pkg-config libcurl4-openssl-dev lua-cjson lua5.4 liblua5.4-dev
 DEMO_PACKAGES  = $(BUILD_PACKAGES) lua-cqueues lua-luaossl lua-socket
 TEST_PACKAGES  = $(DEMO_PACKAGES) lua5.3 liblua5.3-dev lua5.1 liblua5.1-0-dev luajit2 lua-busted \
-                 luarocks curl openssl bsdutils unzip zip nginx-light libnginx-mod-http-lua
+                 luarocks curl openssl bsdutils unzip zip nginx-light libnginx-mod-http-lua \
+                 lua-filesystem redis-server lua-redis lua-nginx-redis
 FUZZ_PACKAGES  = $(BUILD_PACKAGES) clang libclang-rt-14-dev
 LINT_PACKAGES  = $(TEST_PACKAGES) lua-check clang-format cppcheck
 
@@ -75,7 +76,8 @@ test: ## run the specs on every Lua, and those of nginx
 	@.ci/packages $(TEST_PACKAGES)
 	@$(MAKE) --no-print-directory build
 	@.ci/specs $(foreach lua,$(INTERPRETERS),$(lua):$(call abi_of,$(lua)):spec) \
-	    lua5.4:5.4:spec/core lua5.4:5.4:spec/packaging lua5.4:5.4:spec/nginx
+	    lua5.4:5.4:spec/core lua5.4:5.4:spec/packaging lua5.4:5.4:spec/nginx \
+	    lua5.4:5.4:spec/keeper
 
 fuzz: ## every fuzzer at once, for HOURS (1)
 	@.ci/packages $(FUZZ_PACKAGES)
@@ -91,14 +93,15 @@ SHARE = $(DESTDIR)$(PREFIX)/share/lua/$(LUA_VERSION)
 LIB   = $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_VERSION)
 
 install: all ## install for LUA_VERSION below PREFIX (and DESTDIR)
-	install -d $(SHARE)/filescom $(LIB)/filescom
+	install -d $(SHARE)/filescom/store $(LIB)/filescom
 	install -m 644 lua/filescom.lua $(SHARE)/
 	install -m 644 lua/filescom/*.lua $(SHARE)/filescom/
+	install -m 644 lua/filescom/store/*.lua $(SHARE)/filescom/store/
 	install -m 755 build/$(LUA_VERSION)/filescom/core.so $(LIB)/filescom/
 
 uninstall: ## remove what `make install` installed
 	rm -f $(SHARE)/filescom.lua $(LUA_MODULES:lua/%=$(SHARE)/%) $(LIB)/filescom/core.so
-	rmdir $(SHARE)/filescom $(LIB)/filescom 2>/dev/null || true
+	rmdir $(SHARE)/filescom/store $(SHARE)/filescom $(LIB)/filescom 2>/dev/null || true
 
 clean: ## remove what was built
 	rm -rf build

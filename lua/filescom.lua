@@ -66,4 +66,19 @@ function filescom.session(id_or_table)
   return default():session(id_or_table)
 end
 
-return filescom
+--- Makes a keeper: one session of a service account, shared, renewed and replaced by itself.
+-- @tparam table options see the README's table of a keeper's options
+-- @treturn filescom.keeper.Keeper; a wrong option raises an error that names it
+function filescom.keeper(options)
+  return require("filescom.keeper").new(options)
+end
+
+-- `filescom.store`: where keepers keep sessions (see filescom.store), loaded when it is first used.
+return setmetatable(filescom, {
+  __index = function (self, name)
+    if name ~= "store" then return nil end
+    local stores = require "filescom.store"
+    rawset(self, name, stores)
+    return stores
+  end,
+})

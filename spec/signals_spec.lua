@@ -108,6 +108,33 @@ describe("a process", function()
       ]])
     end)
 
+    it("sleeps as long as it was told to", function()
+      assert_runs_well([[
+        signals.timer(10)
+        local from = gettime()
+        core.sleep(0.2)
+        assert(gettime() - from >= 0.19, gettime() - from)
+        assert(signals.count() >= 5, signals.count())
+        print("well")
+      ]])
+    end)
+
+    it("may run a hook that raises while it sleeps", function()
+      assert_runs_well([[
+        signals.timer(10)
+        debug.sethook(function()
+          if signals.count() >= 5 then
+            debug.sethook()
+            error("from the hook", 0)
+          end
+        end, "", 1)
+        local from = gettime()
+        local ok, why = pcall(function() while true do core.sleep(20) end end)
+        assert(not ok and why == "from the hook" and gettime() - from < 15, why)
+        print("well")
+      ]])
+    end)
+
     it("obeys the client's timeout", function()
       standin:call("configure", { hang = true })
       assert_runs_well([[

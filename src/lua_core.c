@@ -182,8 +182,10 @@ int luaopen_filescom_core(lua_State *L)
     core_open_engine(L);
     core_open_client(L);
     core_open_exchange(L);
+    core_open_system(L);
     luaL_newlib(L, functions);
     core_add_engine_functions(L);
+    core_add_system_functions(L);
     lua_pushliteral(L, FILESCOM_VERSION);
     lua_setfield(L, -2, "_VERSION");
     return 1;

@@ -82,6 +82,12 @@ exchange_box *core_push_exchange(lua_State *L, exchange_kind kind);
  */
 int core_complete_exchange(lua_State *L);
 
+/*
+ * A signal may have left a hook for Lua to run (as lua.c does at an interrupt); hooks run when Lua
+ * code does. May raise.
+ */
+void core_let_hooks_run(lua_State *L);
+
 /* ---- lua_answer.c --------------------------------------------------------------------------- */
 
 /*
@@ -103,6 +109,31 @@ void core_open_json(lua_State *L);
  * them. False (and nothing pushed) where the text is not JSON.
  */
 bool core_push_json(lua_State *L, filescom_bytes text);
+
+/* ---- lua_system.c --------------------------------------------------------------------------- */
+
+/*
+ * Waiting, and files that are this user's alone. In Lua:
+ *
+ * core.sleep(seconds): blocks this thread; a signal lets Lua's hooks run and ends nothing.
+ *
+ * core.private_directory(path) -> true, or nil and why: makes a directory with mode 0700 where there
+ * is none. One that is a link, another user's or open to others is refused.
+ *
+ * core.create_private(path, text) -> true, or nil and why: a new file with mode 0600 and that text.
+ * What exists is refused; nothing is left behind where it fails.
+ *
+ * core.read_private(path) -> the text, nil where there is no such file, or nil and why. A link,
+ * what is no regular file, another user's, open to others or larger than 1 MiB is refused.
+ *
+ * core.lock_file(path [, seconds]) -> a lock, or nil and why: the system's lock of a file that is
+ * made, with mode 0600, where there is none; waited for up to so many seconds (5). It is freed by lock:close(), by the
+ * collector, and by the end of the process.
+ */
+void core_open_system(lua_State *L);
+
+/* Adds these functions to the module's table at the top of the stack. */
+void core_add_system_functions(lua_State *L);
 
 #pragma GCC visibility pop
 

@@ -66,11 +66,7 @@ static int exchange_cancel(lua_State *L)
     return 0;
 }
 
-/*
- * A signal may have left a hook for Lua to run (as lua.c does at an interrupt); hooks run when Lua
- * code does. May raise.
- */
-static void let_hooks_run(lua_State *L)
+void core_let_hooks_run(lua_State *L)
 {
     luaL_checkstack(L, 2, NULL);
     if (luaL_loadstring(L, "") != LUA_OK)
@@ -100,7 +96,7 @@ static bool wait_for(lua_State *L, const exchange_box *box, long timeout_ms)
     filescom_code code = filescom_exchange_wait(box->exchange, timeout_ms);
 
     while (code == FILESCOM_SIGNALLED) {
-        let_hooks_run(L);
+        core_let_hooks_run(L);
         if (box->exchange == NULL)
             core_usage_error(L, "the exchange is closed"); /* by a hook */
         code = filescom_exchange_wait(box->exchange, left_until(until_ms));

@@ -1,0 +1,358 @@
+--- A keeper: one session of a service account, there when it is asked for.
+--
+-- Obtained once, shared by everyone who names it alike in the same store, renewed before it ends,
+-- replaced when the service has dropped it, and never obtained twice at the same moment. A refused
+-- login is remembered in the store too, so that nobody tries the same in vain.
+--
+-- The way of `session`: what the store holds is good: no lock, no wait. Otherwise a login is due
+-- (filescom.store.renewal): whoever gets the store's lock makes it, the others wait for what comes
+-- of it. Inside nginx one timer in each worker does that, and requests wait for the timer.
+--
+-- Depends on filescom.client, filescom.core, filescom.errors, filescom.session, filescom.store,
+-- filescom.store.record, filescom.store.renewal and filescom.clock; inside nginx on
+-- filescom.store.flight.
+--
+-- @module filescom.keeper
+
+local Client = require "filescom.client"
+local clocks = require "filescom.clock"
+local core = require "filescom.core"
+local errors = require "filescom.errors"
+local flights = rawget(_G, "ngx") and require "filescom.store.flight"
+local record = require "filescom.store.record"
+local renewal = require "filescom.store.renewal"
+local sessions = require "filescom.session"
+local stores = require "filescom.store"
+
+local keeper = {}
+
+--- A keeper.
+-- @type Keeper
+local Keeper = {}
+Keeper.__index = Keeper
+Keeper.__name = "filescom.keeper"
+
+-- Seconds by which the clocks of those who share a store may differ. A record from further ahead
+-- tells that a clock was set back: nothing is known of its age.
+local CLOCK_TOLERANCE = 300
+
+-- What a store without a usable record is taken to hold.
+local NOTHING = {}
+
+-- ---- options --------------------------------------------------------------------------------
+
+local OPTIONS = {
+  credentials = { "function" }, get_code = { "function" }, otp_secret = { "string", "function" },
+  store = { "table", "userdata" }, name = { "string" }, client = { "table" }, margin = { "number" },
+  wait = { "number" }, lock_ttl = { "number" }, recheck = { "number" }, backoff = { "table" },
+  clock = { "table" }, fallback = { "boolean" }, on_event = { "function" },
+}
+
+local function check_option(name, value)
+  local kinds = OPTIONS[name]
+  if not kinds then core.usage_error("unknown option '%s'", tostring(name)) end
+  for _, kind in ipairs(kinds) do
+    if type(value) == kind then return end
+  end
+  core.usage_error("option '%s' must be a %s, got %s", name, table.concat(kinds, " or "), type(value))
+end
+
+local function check_numbers(options)
+  for _, name in ipairs { "margin", "wait", "lock_ttl", "recheck" } do
+    local value = options[name]
+    if value and not (value >= 0 and value < math.huge) then
+      core.usage_error("option '%s' must not be negative", name)
+    end
+  end
+  if options.lock_ttl and options.lock_ttl < 1 then core.usage_error "option 'lock_ttl' must be 1 or more" end
+end
+
+local function check_options(options)
+  if type(options) ~= "table" then core.usage_error("options must be a table, got %s", type(options)) end
+  for name, value in pairs(options) do check_option(name, value) end
+  check_numbers(options)
+  if not options.credentials then core.usage_error "option 'credentials' is missing" end
+  if options.name and (options.name == "" or #options.name > 200) then
+    core.usage_error "option 'name' must have 1 to 200 bytes"
+  end
+  if options.otp_secret ~= nil then require("filescom.totp").check(options.otp_secret) end
+end
+
+local function backoff_of(options)
+  local backoff = stores.check_options(options, { first = "number", longest = "number" })
+  backoff.first, backoff.longest = backoff.first or 5, backoff.longest or 900
+  if not (backoff.first > 0 and backoff.longest >= backoff.first) then
+    core.usage_error "option 'backoff': first must be above 0, and longest no less"
+  end
+  return backoff
+end
+
+local function clock_of(clock)
+  for _, name in ipairs { "now", "sleep" } do
+    if clock[name] ~= nil and type(clock[name]) ~= "function" then
+      core.usage_error("option 'clock': %s must be a function", name)
+    end
+  end
+  return { now = clock.now or clocks.now, sleep = clock.sleep or clocks.sleep }
+end
+
+-- The clients for calls and for logins. A login has to be over before its lock is: where the
+-- keeper makes the clients itself, it sees to that; two exchanges may be one login (a region).
+local function clients_of(option, lock_ttl)
+  if getmetatable(option) == Client then return option, option, false end
+  local for_logins = {}
+  for name, value in pairs(option) do for_logins[name] = value end
+  local client = Client.new(option)
+  for_logins.timeout = math.min(for_logins.timeout or lock_ttl, lock_ttl * 0.45)
+  return client, Client.new(for_logins), true
+end
+
+local function store_of(self, options)
+  local store = options.store and stores.check(options.store) or stores.memory { now = self._clock.now }
+  if not options.fallback then return store end
+  return require("filescom.store.fallback").new(store, self._clock, function (why)
+    self:_tell("store-unavailable", why)
+  end)
+end
+
+--- Makes a keeper. Nothing is sent before a session is asked for.
+-- @tparam table options see the README's table
+-- @treturn Keeper; a wrong option raises an error that names it
+function keeper.new(options)
+  check_options(options)
+  local self = setmetatable({
+    _name = options.name or "default",
+    _credentials = options.credentials, _get_code = options.get_code, _otp_secret = options.otp_secret,
+    _margin = options.margin or 60, _wait = options.wait or 30, _lock_ttl = options.lock_ttl or 20,
+    _backoff = backoff_of(options.backoff), _clock = clock_of(options.clock or {}),
+    _on_event = options.on_event, _entry = NOTHING, _read_at = -math.huge,
+  }, Keeper)
+  self._client, self._login_client, self._owns_clients = clients_of(options.client or {}, self._lock_ttl)
+  self._store = store_of(self, options)
+  self._recheck = options.recheck or self._store.recheck or 0
+  return self
+end
+
+-- ---- for filescom.store.renewal and filescom.store.flight -----------------------------------------
+
+-- Tells the user of something that no caller is told of. `message` holds no secret.
+function Keeper:_tell(kind, message, err)
+  if not self._on_event then return end
+  self._on_event { type = kind, name = self._name, message = message, error = err }
+end
+
+-- Told once for as long as it stays.
+function Keeper:_tell_of_contents(why)
+  if self._told_of_contents == why then return end
+  self._told_of_contents = why
+  self:_tell("store-contents", "what the store holds is not used: " .. why)
+end
+
+local function decoded(self, text)
+  local entry, why = record.decode(text, self._client._base_url)
+  if not entry then
+    self:_tell_of_contents(why)
+    return NOTHING
+  end
+  self._told_of_contents = nil
+  if entry.session then entry.session = self._client:session(entry.session) end
+  return entry
+end
+
+-- What the store holds: a record, an empty one where there is nothing to use; nil and why where the
+-- store could not be asked. Only a text that has changed is read anew.
+function Keeper:_read()
+  local text, why = self._store:get(self._name)
+  if text == nil and why then return nil, why end
+  if text == false then self:_tell_of_contents(why) end
+  if not text then
+    self._text, self._entry = nil, NOTHING
+  elseif text ~= self._text then
+    self._entry = decoded(self, text)
+    self._text = text
+  end
+  self._read_at = self._clock.now()
+  return self._entry
+end
+
+-- Writes a record. Where the store fails the session at hand is still good.
+function Keeper:_write(entry, ttl)
+  local text = record.encode(entry)
+  local written, why = self._store:set(self._name, text, ttl)
+  self._text, self._entry, self._read_at = text, entry, self._clock.now()
+  if not written then self:_tell("store-unavailable", tostring(why)) end
+end
+
+-- Whether a record's session can be used until a time that the record names.
+local function is_good_until(self, entry, limit)
+  local session = entry.session
+  if not session then return false end
+  local now = self._clock.now()
+  return now < entry[limit] and entry.obtained_at - now <= CLOCK_TOLERANCE
+    and session.id ~= self._dead_id and not sessions.has_ended(session)
+end
+
+-- The session of a record, where no login is due.
+function Keeper:_fresh(entry)
+  return is_good_until(self, entry, "renew_at") and entry.session or nil
+end
+
+-- The session of a record, where it has not ended, even if a login is due.
+function Keeper:_alive(entry)
+  return is_good_until(self, entry, "ends_at") and entry.session or nil
+end
+
+-- Whether no login is to be tried yet. A refusal from the future was by another clock.
+function Keeper:_is_refused(entry)
+  local now = self._clock.now()
+  return entry.refusal ~= nil and now < entry.next_try and entry.refused_at - now <= CLOCK_TOLERANCE
+end
+
+function Keeper:_store_error(why)
+  self:_tell("store-unavailable", tostring(why))
+  return errors.new("store/unavailable", "the store of sessions cannot be asked: " .. tostring(why))
+end
+
+-- ---- sessions -------------------------------------------------------------------------------
+
+local function check_open(self)
+  if self._is_closed then core.usage_error "this keeper is closed" end
+end
+
+-- Whether what was read last need not be read again yet.
+local function is_recent(self)
+  local age = self._clock.now() - self._read_at
+  return age >= 0 and age < self._recheck
+end
+
+--- The session, obtained or renewed where that is due.
+--
+-- The table is shared by all who ask: do not change it.
+-- @treturn[1] Session
+-- @treturn[2] nil
+-- @treturn[2] table the error; `next_try` (seconds since 1970) and `retry_after` tell when a login is
+--   tried again, `remembered` is true where none was tried now
+function Keeper:session()
+  check_open(self)
+  local session = is_recent(self) and self:_fresh(self._entry)
+  if session then return session end
+  local entry, why = self:_read()
+  if not entry then return nil, self:_store_error(why) end
+  session = self:_fresh(entry)
+  if session then return session end
+  if flights then return flights.obtain(self, self:_alive(entry)) end
+  return renewal.run(self)
+end
+
+--- Says that the service knows a session no more, as another HTTP client was told: the next
+-- `session` is another one. Sends nothing and waits for nothing.
+-- @tparam Session|string session a session or its id; one that was replaced already is passed over
+function Keeper:discard(session)
+  check_open(self)
+  local id = type(session) == "table" and session.id or session
+  local current = self._entry.session
+  if not current or current.id ~= id then return end
+  self._dead_id = id
+  self:_tell("session-ended", "the service ended the session")
+end
+
+-- ---- calls ----------------------------------------------------------------------------------
+
+local ENDED = { ["authentication-required"] = true, ["invalid-credentials"] = true }
+
+-- Whether an error says that there is no such session (any more): the call was not performed.
+local function says_ended(err)
+  if err.type == "session/none" then return true end
+  if err.status ~= 401 or err.group ~= "not-authenticated" then return false end
+  local reason = err.type:match("/(.*)$") or ""
+  return ENDED[reason] or reason:find("session", 1, true) ~= nil
+end
+
+-- A service that says so of a session just obtained means something else: what it says is believed
+-- again after a pause, or every call would log in.
+local function believe(self)
+  local doubt = self._doubt
+  return not doubt or self._clock.now() >= doubt.ends
+end
+
+local function doubt(self)
+  local count = self._doubt and self._doubt.count + 1 or 1
+  local pause = math.min(self._backoff.first * 2 ^ (count - 1), self._backoff.longest)
+  self._doubt = { count = count, ends = self._clock.now() + pause }
+end
+
+-- A body that a function gives is given once.
+local function can_be_repeated(options)
+  return type(options) ~= "table" or type(options.body) ~= "function"
+end
+
+--- Any call of the API with the session.
+--
+-- Where the service says that the session has ended, it is replaced and the call repeated, once. A
+-- call whose outcome is not known (`network/...`) is never repeated.
+-- @tparam string method such as "GET"
+-- @tparam string path below the base URL, such as "/folders"
+-- @tparam[opt] table options as for `Session:request`
+-- @treturn[1] table `status`, `headers`, `data`
+-- @treturn[2] nil
+-- @treturn[2] table the error
+function Keeper:request(method, path, options)
+  local session, err = self:session()
+  if not session then return nil, err end
+  local answer
+  answer, err = session:request(method, path, options)
+  if answer or not says_ended(err) or not believe(self) then return answer, err end
+  self:discard(session)
+  if not can_be_repeated(options) then return nil, err end
+  session, err = self:session()
+  if not session then return nil, err end
+  answer, err = session:request(method, path, options)
+  if not answer and says_ended(err) then doubt(self) else self._doubt = nil end
+  return answer, err
+end
+
+-- ---- the end --------------------------------------------------------------------------------
+
+local function log_out(self)
+  local entry, why = self:_read()
+  if not entry then return nil, self:_store_error(why) end
+  if entry == NOTHING then return nil, errors.new("session/none", "there is no session to log out") end
+  local answer, err
+  if self:_alive(entry) then
+    answer, err = self._client:logout(entry.session)
+  else
+    err = errors.new("session/none", "there is no session to log out")
+  end
+  if answer or err.status == 401 or err.type == "session/none" then
+    self._store:delete(self._name)
+    self._text, self._entry = nil, NOTHING
+  end
+  return answer, err
+end
+
+--- Ends the session, for all who share it, and forgets a refusal: the next `session` logs in.
+-- @treturn[1] table `status` and `request_id`
+-- @treturn[2] nil
+-- @treturn[2] table the error; `session/none` where there was none
+function Keeper:logout()
+  check_open(self)
+  return renewal.locked(self, log_out)
+end
+
+--- Frees what the keeper holds. The session stays open in the store: closing is not logging out.
+-- Using the keeper afterwards raises an error that says so; closing it twice is harmless.
+function Keeper:close()
+  self._is_closed = true
+  self._text, self._entry = nil, NOTHING
+  if not self._owns_clients then return end
+  self._client:close()
+  self._login_client:close()
+end
+
+Keeper.__close = Keeper.close
+
+function Keeper:__tostring()
+  return ("filescom keeper '%s'%s"):format(self._name, self._is_closed and " (closed)" or "")
+end
+
+return keeper
