@@ -187,9 +187,10 @@ end
 
 --- Logs in, and while the service asks for a code calls `get_code` and tries again.
 -- @tparam table credentials as for `login`
--- @tparam function get_code given a challenge, returns the code (and perhaps another of the methods
---   to answer with), or nil and why there is none; it may yield
--- @tparam[opt] table options `attempts`: how many codes are asked for at most (default 3)
+-- @tparam ?function get_code given a challenge, returns the code (and perhaps another of the methods
+--   to answer with), or nil and why there is none; it may yield. Optional where there is `otp_secret`
+-- @tparam[opt] table options `attempts`: how many codes are asked for at most (default 3);
+--   `otp_secret`: base32, or a function that returns it; answers `totp` without asking anybody
 -- @treturn[1] Session
 -- @treturn[2] nil
 -- @treturn[2] table the error

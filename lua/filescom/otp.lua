@@ -1,8 +1,8 @@
 --- The second factor: asks for a code while the service does, and logs in again with it.
 --
 -- Which error asks for a code, and what is sent in answer to which method, is the service's
--- protocol. Depends on filescom.core for its errors and on a client's
--- `_login`.
+-- protocol. Depends on filescom.core for its errors and on a client's `_login`; filescom.totp and
+-- filescom.clock are loaded where codes are computed from a secret.
 --
 -- @module filescom.otp
 
@@ -94,22 +94,44 @@ local function ask(get_code, challenge)
   return code, choice or challenge.method
 end
 
-local function check_arguments(get_code, options)
-  if type(get_code) ~= "function" then
+-- Who gives codes: get_code, and otp_secret where there is one.
+local function check_sources(get_code, otp_secret)
+  if otp_secret ~= nil then require("filescom.totp").check(otp_secret) end
+  if type(get_code) ~= "function" and (get_code ~= nil or otp_secret == nil) then
     core.usage_error("get_code must be a function, got %s", type(get_code))
   end
-  if options ~= nil and type(options) ~= "table" then
-    core.usage_error("options must be a table, got %s", type(options))
-  end
-  for name in pairs(options or {}) do
-    if name ~= "attempts" then core.usage_error("unknown option '%s'", tostring(name)) end
-  end
-  local attempts = options and options.attempts
+end
+
+local function check_attempts(attempts)
   if attempts == nil then return DEFAULT_ATTEMPTS end
   if type(attempts) ~= "number" or attempts < 1 or attempts % 1 ~= 0 then
     core.usage_error("option 'attempts' must be a whole number, 1 or more")
   end
   return attempts
+end
+
+-- Returns how many codes are asked for at most, and the secret that they may be computed from.
+local function check_arguments(get_code, options)
+  if options ~= nil and type(options) ~= "table" then
+    core.usage_error("options must be a table, got %s", type(options))
+  end
+  for name in pairs(options or {}) do
+    if name ~= "attempts" and name ~= "otp_secret" then
+      core.usage_error("unknown option '%s'", tostring(name))
+    end
+  end
+  options = options or {}
+  check_sources(get_code, options.otp_secret)
+  return check_attempts(options.attempts), options.otp_secret
+end
+
+-- Computes a code, or asks for one: the code and its method, or nil and why there is none.
+local function find_code(get_code, otp_secret, challenge, clock)
+  if otp_secret ~= nil and contains(challenge.methods, "totp") then
+    return require("filescom.totp").next_code(otp_secret, clock or require "filescom.clock"), "totp"
+  end
+  if get_code then return ask(get_code, challenge) end
+  return nil, ("nobody is there to answer by %s"):format(challenge.method)
 end
 
 local function copy(list)
@@ -119,8 +141,9 @@ local function copy(list)
 end
 
 --- Logs in and answers the second factor; see `filescom.client.Client:login_with_otp`.
-function otp.login(client, credentials, get_code, options)
-  local attempts = check_arguments(get_code, options)
+-- `clock` is for the codes that are computed (default filescom.clock).
+function otp.login(client, credentials, get_code, options, clock)
+  local attempts, otp_secret = check_arguments(get_code, options)
   local session, err, base_url = client:_login(credentials)
   local state = { methods = {} }
 
@@ -129,10 +152,10 @@ function otp.login(client, credentials, get_code, options)
     state = read_challenge(err, state)
     local method = preferred(state.methods)
     if not method then break end
-    local code, chosen = ask(get_code, {
+    local code, chosen = find_code(get_code, otp_secret, {
       method = method, methods = copy(state.methods), message = err.message,
       attempt = attempt, attempts = attempts, error = attempt > 1 and err or nil,
-    })
+    }, clock)
     if not code then
       err.reason = chosen
       break
