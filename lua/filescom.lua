@@ -67,10 +67,11 @@ function filescom.session(id_or_table)
 end
 
 --- Makes a keeper: one session of a service account, shared, renewed and replaced by itself.
+-- Where it is given no client, its own have the options that `configure` has set by now.
 -- @tparam table options see the README's table of a keeper's options
 -- @treturn filescom.keeper.Keeper; a wrong option raises an error that names it
 function filescom.keeper(options)
-  return require("filescom.keeper").new(options)
+  return require("filescom.keeper").new(options, default_options)
 end
 
 -- `filescom.store`: where keepers keep sessions (see filescom.store), loaded when it is first used.

@@ -139,6 +139,34 @@ describe("a keeper", function()
     assert.are.equal(2, logins())
   end)
 
+  it("has the options of the default client where it is given none", function()
+    filescom.configure({ base_url = standin.http.base_url, user_agent = "reports/1.0" })
+    local keeper = filescom.keeper({ credentials = motor })
+    assert(keeper:session())
+    filescom.configure({ base_url = "https://app.files.com" })
+    assert.are.equal(200, assert(keeper:request("GET", "/folders")).status)
+    for _, entry in ipairs(standin:log()) do
+      local headers = {}
+      for _, header in ipairs(entry.headers) do
+        headers[header[1]:lower()] = header[2]
+      end
+      assert.is_truthy(headers["user-agent"]:find("reports/1.0", 1, true))
+    end
+  end)
+
+  it("bounds a login in time, whatever its client is given, so that it is over before its lock is", function()
+    standin:call("configure", { answer_delay = 3 })
+    for _, client in ipairs({
+      { base_url = standin.http.base_url },
+      filescom.new({ base_url = standin.http.base_url, timeout = 60 }),
+    }) do
+      local session, err = new({ client = client, lock_ttl = 1, clock = { now = now, sleep = clock.sleep } }):session()
+      assert.is_nil(session)
+      assert.are.equal("network/timeout", err.type)
+      store:delete("reports")
+    end
+  end)
+
   it("is not what a logout of the client ends by itself", function()
     local client = filescom.new({ base_url = standin.http.base_url })
     local keeper = new({ client = client })
@@ -228,6 +256,19 @@ describe("a keeper", function()
     pass(40)
     standin:call("rate_limit", { count = 0 })
     assert.are_not.equal(session, assert(keeper:session()))
+  end)
+
+  it("goes on at once with a session that is due while its renewal fails", function()
+    local keeper = new()
+    local session = assert(keeper:session())
+    pass(6 * HOUR - 30)
+    standin:call("rate_limit", { count = 1000, scope = "login", status = 503, type = "service-unavailable" })
+    for _ = 1, 5 do
+      assert.are.equal(session, keeper:session())
+    end
+    assert.are.equal(0, slept)
+    assert.are.equal(2, logins())
+    standin:call("rate_limit", { count = 0, scope = "login" })
   end)
 
   -- ---- a session that is no more ----------------------------------------------------------------------------------
@@ -665,6 +706,60 @@ describe("a keeper", function()
     assert.are.equal("keeper/timeout", err.type)
   end)
 
+  it("sends no login once its lock is another's, and takes the other's session", function()
+    for _, slow in ipairs({ "credentials", "get_code" }) do
+      standin:reset()
+      store:delete("reports")
+      local other = new()
+      local function be_overtaken()
+        pass(100) -- the lock runs out
+        assert(store:lock("reports", "another's", 20))
+      end
+      local keeper = new({
+        credentials = function()
+          if slow == "credentials" then
+            be_overtaken()
+          end
+          return { username = "sam", password = "dot-dash" }
+        end,
+        get_code = function()
+          be_overtaken()
+          return standin:code("sam", "sms")
+        end,
+        clock = {
+          now = now,
+          sleep = function(seconds)
+            clock.sleep(seconds)
+            store:unlock("reports", "another's")
+            assert(other:session())
+          end,
+        },
+      })
+      assert.are.equal(assert(keeper:session()).id, assert(other:session()).id)
+      assert.are.equal(slow == "credentials" and 1 or 2, logins())
+      assert.are.equal(1, #standin:call("sessions"))
+      assert.are.equal(0, #told("login-failed"))
+    end
+  end)
+
+  it("keeps the lock through a login of several requests", function()
+    standin:call("account", { username = "sam", methods = { "sms" } })
+    local keeper, held = nil, {}
+    keeper = new({
+      credentials = function()
+        pass(15)
+        return { username = "sam", password = "dot-dash" }
+      end,
+      get_code = function()
+        pass(15)
+        held[#held + 1] = store:lock("reports", "another's", 20)
+        return #held < 3 and "000000" or standin:code("sam", "sms")
+      end,
+    })
+    assert(keeper:session())
+    assert.are.same({ false, false, false }, held)
+  end)
+
   it("ends its own session where it was overtaken", function()
     local keeper
     keeper = new({
@@ -739,6 +834,43 @@ describe("a keeper", function()
     assert(keeper:session())
     assert.are.equal(1, #told("store-unavailable"))
     store.set = set
+  end)
+
+  it("logs in once where the store takes nothing, until the session is due", function()
+    local set = store.set
+    function store.set()
+      return nil, "full"
+    end
+    local keeper = new()
+    local session = assert(keeper:session())
+    for _ = 1, 5 do
+      assert.are.equal(session, keeper:session())
+    end
+    assert.are.equal(1, logins())
+    pass(6 * HOUR)
+    assert.are_not.equal(session, assert(keeper:session()))
+    store.set = set
+    assert.are.equal(2, logins())
+    assert(new():session()) -- whose record is there, and good
+    assert.are.equal(store:get("reports"):match('"id":"(%x+)"'), keeper:session().id)
+    assert.are.equal(3, logins())
+  end)
+
+  it("does not log in again and again where others write what it cannot read", function()
+    local keepers = {}
+    for i, key in ipairs({ "a", "b" }) do
+      keepers[i] = new({ store = filescom.store.encrypted(store, key:rep(32)) })
+    end
+    keepers[3] = new()
+    for _ = 1, 10 do
+      for _, keeper in ipairs(keepers) do
+        assert(keeper:session())
+      end
+    end
+    assert.are.equal(3, logins())
+    assert.are.equal(3, #standin:call("sessions"))
+    assert.are.equal(204, assert(keepers[1]:logout()).status)
+    assert.is_string(store:get("reports")) -- another's, and let be
   end)
 
   local FOREIGN = {
@@ -913,6 +1045,17 @@ describe("a keeper", function()
       assert.is_false(ok)
       assert.is_truthy(why:find(text, 1, true), why)
       assert.is_truthy(why:find("keeper_spec.lua", 1, true), why)
+    end
+  end)
+
+  it("raises where a method is called on something else than a keeper", function()
+    local keeper = new()
+    for _, method in ipairs({ "session", "request", "discard", "logout", "close" }) do
+      for _, other in ipairs({ false, 17, {}, io.stdout, getmetatable(keeper) }) do
+        local ok, why = pcall(keeper[method], other)
+        assert.is_false(ok)
+        assert.is_truthy(why:find("a keeper's method must be called on a keeper", 1, true), why)
+      end
     end
   end)
 

@@ -117,8 +117,8 @@ bool core_push_json(lua_State *L, filescom_bytes text);
  *
  * core.sleep(seconds): blocks this thread; a signal lets Lua's hooks run and ends nothing.
  *
- * core.private_directory(path) -> true, or nil and why: makes a directory with mode 0700 where there
- * is none. One that is a link, another user's or open to others is refused.
+ * core.private_directory(path) -> true, or nil and why: makes a directory with mode 0700 where
+ * there is none. One that is a link, another user's or open to others is refused.
  *
  * core.create_private(path, text) -> true, or nil and why: a new file with mode 0600 and that text.
  * What exists is refused; nothing is left behind where it fails.
@@ -127,8 +127,8 @@ bool core_push_json(lua_State *L, filescom_bytes text);
  * what is no regular file, another user's, open to others or larger than 1 MiB is refused.
  *
  * core.lock_file(path [, seconds]) -> a lock, or nil and why: the system's lock of a file that is
- * made, with mode 0600, where there is none; waited for up to so many seconds (5). It is freed by lock:close(), by the
- * collector, and by the end of the process.
+ * made, with mode 0600, where there is none; waited for up to so many seconds (5). It is freed by
+ * lock:close(), by the collector, and by the end of the process.
  */
 void core_open_system(lua_State *L);
 

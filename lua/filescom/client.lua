@@ -63,6 +63,7 @@ function Client.new(options, former)
     core.usage_error("options must be a table, got %s", type(options))
   end
   local self = setmetatable({
+    _options = options or {},
     _trace = tracer(options),
     _core = core.client(core_options(options)),
     _open = former and former._open or {},
@@ -70,6 +71,17 @@ function Client.new(options, former)
   self._base_url = self._core:base_url()
   self._session_class = sessions.class(self)
   return self
+end
+
+--- Makes another client with the same options but for those that are named.
+-- For the modules of this library: a keeper's logins have a time limit of their own.
+-- @tparam table changes
+-- @treturn Client
+function Client:_with(changes)
+  local options = {}
+  for name, value in pairs(self._options) do options[name] = value end
+  for name, value in pairs(changes) do options[name] = value end
+  return Client.new(options)
 end
 
 --- Frees the client's idle connections' handles. Using it afterwards raises an error that says so;

@@ -96,15 +96,18 @@ local function clock_of(clock)
   return { now = clock.now or clocks.now, sleep = clock.sleep or clocks.sleep }
 end
 
--- The clients for calls and for logins. A login has to be over before its lock is: where the
--- keeper makes the clients itself, it sees to that; two exchanges may be one login (a region).
-local function clients_of(option, lock_ttl)
-  if getmetatable(option) == Client then return option, option, false end
-  local for_logins = {}
-  for name, value in pairs(option) do for_logins[name] = value end
-  local client = Client.new(option)
-  for_logins.timeout = math.min(for_logins.timeout or lock_ttl, lock_ttl * 0.45)
-  return client, Client.new(for_logins), true
+-- Makes the clients for calls and for logins, where the user brought none. A login has to be over
+-- before its lock is; two exchanges may be one login (a region).
+local function set_clients(self, option)
+  self._owns_client = getmetatable(option) ~= Client
+  self._client = self._owns_client and Client.new(option) or option
+  local timeout = math.min(self._client._options.timeout or math.huge, self._lock_ttl * 0.45)
+  self._login_client = self._client:_with { timeout = timeout }
+end
+
+-- Another's login may have to wait for the next code.
+local function default_wait(options)
+  return options.otp_secret == nil and 30 or 60
 end
 
 local function store_of(self, options)
@@ -117,17 +120,19 @@ end
 
 --- Makes a keeper. Nothing is sent before a session is asked for.
 -- @tparam table options see the README's table
+-- @tparam[opt] table client_options for its client, where `options` has none
 -- @treturn Keeper; a wrong option raises an error that names it
-function keeper.new(options)
+function keeper.new(options, client_options)
   check_options(options)
   local self = setmetatable({
     _name = options.name or "default",
     _credentials = options.credentials, _get_code = options.get_code, _otp_secret = options.otp_secret,
-    _margin = options.margin or 60, _wait = options.wait or 30, _lock_ttl = options.lock_ttl or 20,
+    _margin = options.margin or 60, _wait = options.wait or default_wait(options),
+    _lock_ttl = options.lock_ttl or 20,
     _backoff = backoff_of(options.backoff), _clock = clock_of(options.clock or {}),
     _on_event = options.on_event, _entry = NOTHING, _read_at = -math.huge,
   }, Keeper)
-  self._client, self._login_client, self._owns_clients = clients_of(options.client or {}, self._lock_ttl)
+  set_clients(self, options.client or client_options or {})
   self._store = store_of(self, options)
   self._recheck = options.recheck or self._store.recheck or 0
   return self
@@ -148,15 +153,22 @@ function Keeper:_tell_of_contents(why)
   self:_tell("store-contents", "what the store holds is not used: " .. why)
 end
 
-local function decoded(self, text)
+-- What cannot be used stays until a login replaces it; what was known before is good still. So two
+-- who cannot read each other (another key, another version) do not make each other log in again.
+local function keep_what_is_known(self, text, why)
+  self._text, self._is_foreign = text, true
+  self:_tell_of_contents(why)
+end
+
+local function take(self, text)
   local entry, why = record.decode(text, self._client._base_url)
-  if not entry then
-    self:_tell_of_contents(why)
-    return NOTHING
-  end
-  self._told_of_contents = nil
+  if not entry then return keep_what_is_known(self, text, why) end
   if entry.session then entry.session = self._client:session(entry.session) end
-  return entry
+  self._text, self._entry, self._is_foreign, self._told_of_contents = text, entry, false, nil
+end
+
+local function take_nothing(self)
+  self._text, self._entry, self._is_foreign = nil, NOTHING, false
 end
 
 -- What the store holds: a record, an empty one where there is nothing to use; nil and why where the
@@ -164,22 +176,22 @@ end
 function Keeper:_read()
   local text, why = self._store:get(self._name)
   if text == nil and why then return nil, why end
-  if text == false then self:_tell_of_contents(why) end
-  if not text then
-    self._text, self._entry = nil, NOTHING
+  if text == false then
+    keep_what_is_known(self, false, why)
   elseif text ~= self._text then
-    self._entry = decoded(self, text)
-    self._text = text
+    if text then take(self, text) else take_nothing(self) end
   end
   self._read_at = self._clock.now()
   return self._entry
 end
 
--- Writes a record. Where the store fails the session at hand is still good.
+-- Writes a record. Where the store fails the session at hand is still good, as long as nothing else
+-- is there than before.
 function Keeper:_write(entry, ttl)
   local text = record.encode(entry)
   local written, why = self._store:set(self._name, text, ttl)
-  self._text, self._entry, self._read_at = text, entry, self._clock.now()
+  if written then self._text = text end
+  self._entry, self._is_foreign, self._read_at = entry, not written and self._is_foreign, self._clock.now()
   if not written then self:_tell("store-unavailable", tostring(why)) end
 end
 
@@ -215,7 +227,14 @@ end
 
 -- ---- sessions -------------------------------------------------------------------------------
 
+local function check(self)
+  if type(self) ~= "table" or getmetatable(self) ~= Keeper then
+    core.usage_error("a keeper's method must be called on a keeper (keeper:method()), got %s", type(self))
+  end
+end
+
 local function check_open(self)
+  check(self)
   if self._is_closed then core.usage_error "this keeper is closed" end
 end
 
@@ -297,6 +316,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table the error
 function Keeper:request(method, path, options)
+  check_open(self)
   local session, err = self:session()
   if not session then return nil, err end
   local answer
@@ -313,20 +333,22 @@ end
 
 -- ---- the end --------------------------------------------------------------------------------
 
+-- A refusal is forgotten, and so is a session that is no more; foreign contents are let be.
+local function forget(self)
+  if not self._is_foreign then self._store:delete(self._name) end
+  self._text, self._entry = nil, NOTHING
+end
+
 local function log_out(self)
   local entry, why = self:_read()
   if not entry then return nil, self:_store_error(why) end
-  if entry == NOTHING then return nil, errors.new("session/none", "there is no session to log out") end
-  local answer, err
-  if self:_alive(entry) then
-    answer, err = self._client:logout(entry.session)
-  else
-    err = errors.new("session/none", "there is no session to log out")
+  local session = self:_alive(entry)
+  if not session then
+    forget(self)
+    return nil, errors.new("session/none", "there is no session to log out")
   end
-  if answer or err.status == 401 or err.type == "session/none" then
-    self._store:delete(self._name)
-    self._text, self._entry = nil, NOTHING
-  end
+  local answer, err = self._login_client:logout(session)
+  if answer or err.status == 401 or err.type == "session/none" then forget(self) end
   return answer, err
 end
 
@@ -342,11 +364,11 @@ end
 --- Frees what the keeper holds. The session stays open in the store: closing is not logging out.
 -- Using the keeper afterwards raises an error that says so; closing it twice is harmless.
 function Keeper:close()
+  check(self)
   self._is_closed = true
   self._text, self._entry = nil, NOTHING
-  if not self._owns_clients then return end
-  self._client:close()
   self._login_client:close()
+  if self._owns_client then self._client:close() end
 end
 
 Keeper.__close = Keeper.close

@@ -28,13 +28,14 @@ local function land(keeper, journey)
   if journey.waiting > 0 then journey.semaphore:post(journey.waiting) end
 end
 
--- The flight that is under way, or a new one; nil and why where nginx has no timer for it.
+-- The flight that is under way, or a new one; nil where nginx has no timer for it: it says so, or
+-- raises where connections have run out.
 local function join(keeper)
   local journey = keeper._flight
   if journey then return journey end
   journey = { semaphore = semaphore.new(0), waiting = 0 }
-  local started, why = ngx.timer.at(0, function () land(keeper, journey) end)
-  if not started then return nil, why end
+  local called, started = pcall(ngx.timer.at, 0, function () land(keeper, journey) end)
+  if not (called and started) then return nil end
   keeper._flight = journey
   return journey
 end

@@ -39,12 +39,16 @@ end
 local is_plain_5_1 = _VERSION == "Lua 5.1" and not rawget(_G, "jit")
 local protected = is_plain_5_1 and pcall_across_yields or pcall
 
--- Runs a function as the owner of the lock, and frees it whatever happens.
+-- Raised where the lock turns out to be another's by now: whoever holds it goes on, not we.
+local LOST = {}
+
+-- Runs a function as the owner of the lock, and frees it whatever happens. Returns what that does;
+-- nothing where the lock was lost meanwhile.
 local function as_owner(keeper, token, run)
   local ok, result, err = protected(run, keeper, token)
   keeper._store:unlock(keeper._name, token)
-  if not ok then error(result, 0) end
-  return result, err
+  if ok then return result, err end
+  if result ~= LOST then error(result, 0) end
 end
 
 -- ---- refusals -------------------------------------------------------------------------------
@@ -108,39 +112,45 @@ end
 
 -- ---- the login ------------------------------------------------------------------------------
 
--- Makes sure that the lock stays this token's. Returns what the store answers.
-local function extend(keeper, token)
-  return keeper._store:lock(keeper._name, token, keeper._lock_ttl)
+-- Makes the lock last for another `lock_ttl`. A store that cannot be asked ends nothing.
+local function hold(keeper, token)
+  if keeper._store:lock(keeper._name, token, keeper._lock_ttl) == false then error(LOST, 0) end
 end
 
 -- A clock by which a long wait keeps the lock.
-local function extending_clock(keeper, token)
+local function holding_clock(keeper, token)
   local clock, slice = keeper._clock, keeper._lock_ttl / 3
   return {
     now = clock.now,
     sleep = function (seconds)
       while seconds > 0 do
         clock.sleep(math.min(seconds, slice))
-        extend(keeper, token)
+        hold(keeper, token)
         seconds = seconds - slice
       end
     end,
   }
 end
 
-local function extending_get_code(keeper, token)
+local function holding_get_code(keeper, token)
   local get_code = keeper._get_code
   return get_code and function (challenge)
-    extend(keeper, token)
-    local code, choice = get_code(challenge)
-    extend(keeper, token)
-    return code, choice
+    hold(keeper, token)
+    return get_code(challenge)
   end
 end
 
--- The client for one login, which is not among those that its `logout()` ends by itself.
-local function without_memory(client)
-  return setmetatable({ _open = {} }, { __index = client })
+-- The client for one login of perhaps several requests: before each of them the lock must be ours,
+-- whatever time was taken. The login is not among those that a `logout()` ends by itself.
+local function login_client(keeper, token)
+  local client = keeper._login_client
+  return setmetatable({
+    _open = {},
+    _login = function (self, ...)
+      hold(keeper, token)
+      return client._login(self, ...)
+    end,
+  }, { __index = client })
 end
 
 local function log_in(keeper, token)
@@ -151,16 +161,15 @@ local function log_in(keeper, token)
   if type(credentials) ~= "table" then
     core.usage_error("credentials must return a table, got %s", type(credentials))
   end
-  extend(keeper, token) -- whoever keeps the credentials may have taken a while
-  local client = without_memory(keeper._login_client)
+  local client = login_client(keeper, token)
   if not keeper._get_code and keeper._otp_secret == nil then return client:_login(credentials) end
-  return require("filescom.otp").login(client, credentials, extending_get_code(keeper, token),
-    { otp_secret = keeper._otp_secret }, extending_clock(keeper, token))
+  return require("filescom.otp").login(client, credentials, holding_get_code(keeper, token),
+    { otp_secret = keeper._otp_secret }, holding_clock(keeper, token))
 end
 
 -- Another holds the lock, since this login took too long: the session that it stored, if it did.
 local function overtaken(keeper, token)
-  if extend(keeper, token) ~= false then return nil end
+  if keeper._store:lock(keeper._name, token, keeper._lock_ttl) ~= false then return nil end
   local entry = keeper:_read()
   return entry and keeper:_fresh(entry)
 end
@@ -169,7 +178,7 @@ local function accept(keeper, token, session)
   session = keeper._client:session(session)
   local theirs = overtaken(keeper, token)
   if theirs then
-    keeper._client:logout(session)
+    keeper._login_client:logout(session)
     return theirs
   end
   local now = keeper._clock.now()
@@ -208,24 +217,37 @@ local function either(session, err)
   return nil, err
 end
 
+-- What a refusal that is remembered comes to. A failure that is soon forgotten is waited out, where
+-- there is no session meanwhile; one that came while we looked is the answer.
+local function look_at_refusal(keeper, entry, first)
+  local alive = keeper:_alive(entry)
+  if alive then return true, alive end
+  if entry.transient and entry.next_try == first.next_try then
+    return false, entry.next_try - keeper._clock.now()
+  end
+  return true, nil, remembered(keeper, entry)
+end
+
+-- Logs in where the lock is free.
+local function try_login(keeper, entry, token, pause)
+  local locked, why = keeper._store:lock(keeper._name, token, keeper._lock_ttl)
+  if why then return true, nil, keeper:_store_error(why) end
+  if locked then
+    local session, err = as_owner(keeper, token, log_in_if_due)
+    if session or err then return true, either(session, err) end
+  end
+  local alive = keeper:_alive(entry)
+  if alive then return true, alive end
+  return false, pause
+end
+
 -- What is to be done about a record: returns true and the result, or false and for how many seconds
 -- to wait before the store is looked at again.
 local function look(keeper, entry, first, token, pause)
   local session = keeper:_fresh(entry)
   if session then return true, session end
-  if keeper:_is_refused(entry) then
-    -- A failure that is soon forgotten is waited out; one that came meanwhile is the answer.
-    if entry.transient and entry.next_try == first.next_try then
-      return false, entry.next_try - keeper._clock.now()
-    end
-    return true, either(keeper:_alive(entry), remembered(keeper, entry))
-  end
-  local locked, why = keeper._store:lock(keeper._name, token, keeper._lock_ttl)
-  if locked then return true, either(as_owner(keeper, token, log_in_if_due)) end
-  if why then return true, nil, keeper:_store_error(why) end
-  session = keeper:_alive(entry)
-  if session then return true, session end
-  return false, pause
+  if keeper:_is_refused(entry) then return look_at_refusal(keeper, entry, first) end
+  return try_login(keeper, entry, token, pause)
 end
 
 --- Obtains a session: by a login, or from another's.

@@ -36,13 +36,22 @@ function SharedDict:delete(name)
   return true
 end
 
+-- Whether a lock has more than twice the time left that it was made for (its flags): the clock was
+-- set back meanwhile, and nobody could tell when its owner is dead.
+local function is_stray(dict, key, span)
+  local left = dict:ttl(key)
+  return left ~= nil and span ~= nil and left > 2 * span
+end
+
 function SharedDict:lock(name, token, ttl)
   local dict, key = self._dict, LOCK .. name
-  local added, why = dict:add(key, token, ttl)
+  local added, why = dict:add(key, token, ttl, math.ceil(ttl))
   if added then return true end
   if why ~= "exists" then return result_of(nil, why) end
-  if dict:get(key) ~= token then return false end
-  return dict:expire(key, ttl) and true or false
+  local owner, span = dict:get(key)
+  if owner == token then return dict:expire(key, ttl) and true or false end
+  if owner and is_stray(dict, key, span) then dict:delete(key) end -- for the next who asks
+  return false
 end
 
 function SharedDict:unlock(name, token)
