@@ -825,6 +825,43 @@ describe("a keeper", function()
     assert.is_string(second.id)
   end)
 
+  it("gives the store what it missed, so that others need not log in", function()
+    local state = failing()
+    local keeper = new({ store = state.store, fallback = true })
+    for _, becomes_empty in ipairs({ false, true }) do
+      local before = assert(keeper:session())
+      state.down = true
+      standin:call("revoke", {})
+      assert(keeper:request("GET", "/folders"))
+      local session = assert(keeper:session())
+      assert.are_not.equal(before.id, session.id)
+      if becomes_empty then
+        store:delete("reports")
+      end
+      state.down = false
+      pass(10)
+      local count = logins()
+      assert.are.equal(session.id, assert(keeper:session()).id)
+      assert.are.equal(session.id, assert(new({ store = state.store }):session()).id)
+      assert.are.equal(count, logins())
+    end
+  end)
+
+  it("takes what others wrote while it could not ask the store", function()
+    local state = failing()
+    local keeper = new({ store = state.store, fallback = true })
+    assert(keeper:session())
+    state.down = true
+    standin:call("revoke", {})
+    assert(keeper:request("GET", "/folders"))
+    local theirs = new()
+    assert(theirs:request("GET", "/folders"))
+    state.down = false
+    pass(10)
+    assert.are.equal(assert(theirs:session()).id, assert(keeper:session()).id)
+    assert.are.equal(3, logins())
+  end)
+
   it("uses the session at hand where the store fails after a login", function()
     local set = store.set
     function store.set()
@@ -974,6 +1011,14 @@ describe("a keeper", function()
     assert.are.equal(3, logins())
   end)
 
+  it("takes over from a holder that died before the clock was set back", function()
+    pass(24 * HOUR)
+    store:lock("reports", "dead", 20)
+    pass(-24 * HOUR)
+    assert(new():session())
+    assert.is_true(slept <= 1)
+  end)
+
   it("does not mind clocks that differ by minutes", function()
     local keeper = new()
     assert(keeper:session())
@@ -1032,7 +1077,7 @@ describe("a keeper", function()
       ["option 'margin' must not be negative"] = { credentials = motor, margin = -1 },
       ["option 'wait' must be a number"] = { credentials = motor, wait = "long" },
       ["option 'lock_ttl' must be 1 or more"] = { credentials = motor, lock_ttl = 0 },
-      ["option 'name' must have 1 to 200 bytes"] = { credentials = motor, name = "" },
+      ["option 'name' must have 1 to 80 bytes"] = { credentials = motor, name = "" },
       ["a store must have the method 'get'"] = { credentials = motor, store = {} },
       ["unknown option 'frist'"] = { credentials = motor, backoff = { frist = 1 } },
       ["option 'backoff'"] = { credentials = motor, backoff = { first = 0 } },

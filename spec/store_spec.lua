@@ -115,6 +115,17 @@ describe("a store", function()
     end
   end
 
+  for _, kind in ipairs({ "memory", "file" }) do
+    it(("(%s) frees the lock of an owner that died before the clock was set back"):format(kind), function()
+      local store = KINDS[kind]()
+      assert.is_true(store:lock("reports", "dead", 20))
+      clock.sleep(-86400)
+      assert.is_true(store:lock("reports", "token", 20))
+      clock.sleep(-5) -- as clocks are corrected: the owner lives
+      assert.is_false(store:lock("reports", "another's", 20))
+    end)
+  end
+
   it("that misses a method is refused, and so are wrong options", function()
     assert.has_error(function()
       filescom.store.check({ get = print })

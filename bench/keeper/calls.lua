@@ -1,5 +1,5 @@
 -- Times single calls of keeper:session(): what bench/keeper/main.lua runs under each interpreter and inside nginx.
--- Depends on nothing but a clock of microseconds: LuaJIT's ffi, else LuaSocket.
+-- Depends on nothing but a clock that knows parts of microseconds: LuaJIT's ffi, else cqueues.
 
 local calls = {}
 
@@ -15,8 +15,8 @@ end
 local function microseconds()
   local found, ffi = pcall(require, "ffi")
   if found then return ffi_clock(ffi) end
-  local gettime = require("socket").gettime
-  return function () return gettime() * 1e6 end
+  local monotime = require("cqueues").monotime
+  return function () return monotime() * 1e6 end
 end
 
 --- Returns a line: the median, the 99th and the 99.9th percentile of a function's calls, in microseconds.

@@ -72,8 +72,8 @@ local function check_options(options)
   for name, value in pairs(options) do check_option(name, value) end
   check_numbers(options)
   if not options.credentials then core.usage_error "option 'credentials' is missing" end
-  if options.name and (options.name == "" or #options.name > 200) then
-    core.usage_error "option 'name' must have 1 to 200 bytes"
+  if options.name and (options.name == "" or #options.name > 80) then
+    core.usage_error "option 'name' must have 1 to 80 bytes"
   end
   if options.otp_secret ~= nil then require("filescom.totp").check(options.otp_secret) end
 end

@@ -1,7 +1,7 @@
 --- Where keepers keep sessions: the interface of a store, and the stores of this library.
 --
 -- A store is a table (or an object) with five methods, and anybody may write one. A `name` is a
--- string of up to 200 bytes, a `text` a string of any bytes; `ttl` is in seconds, perhaps with a
+-- string of up to 80 bytes, a `text` a string of any bytes; `ttl` is in seconds, perhaps with a
 -- fraction.
 --
 --    store:get(name)               the text; nil where there is none (any more)

@@ -65,6 +65,19 @@ case("keeps names apart, whatever they are made of", function(store, name)
   end
 end)
 
+case("takes names of up to 80 bytes, of any bytes but zero", function(store)
+  local long, longer = ("é/"):rep(26) .. "~", ("\255."):rep(40)
+  expect(true, store:set(long, "a text", 60))
+  expect(true, store:set(longer, "another", 60))
+  expect("a text", store:get(long))
+  expect("another", store:get(longer))
+  for _, name in ipairs({ long, longer }) do
+    expect(true, store:lock(name, A, 60))
+    expect(true, store:unlock(name, A))
+    expect(true, store:delete(name))
+  end
+end)
+
 case("forgets what is deleted", function(store, name)
   store:set(name, "a text", 60)
   expect(true, store:delete(name))

@@ -63,6 +63,13 @@ local LOCATIONS = {
       otp_secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ" }
     say(totp:session())
   ]],
+  ["= /stray"] = [[
+    local store = filescom.store.shared_dict("sessions")
+    -- As if made for 20 seconds before the clock was set back by an hour.
+    ngx.shared.sessions:set("lock:stray", "dead", 3620, 20)
+    store:lock("stray", "mine", 20)
+    ngx.say(tostring(store:lock("stray", "mine", 20)), " ", tostring(store:lock("stray", "another's", 1)))
+  ]],
   ["= /encrypted"] = [[
     local store = filescom.store.encrypted(filescom.store.shared_dict("sessions"), ("k"):rep(32))
     local sealed = new_keeper { name = "sealed", store = store }
@@ -242,6 +249,10 @@ describe("nginx: a keeper", function()
       assert.are.equal("sealed", server:get("/encrypted").body)
     end)
 
+    it("does not wait for a dead owner's lock from before the clock was set back", function()
+      assert.are.equal("true false", server:get("/stray").body)
+    end)
+
     it("has in the dictionary a store that conforms", function()
       assert.are.equal("conforms", server:get("/conformance").body)
     end)
@@ -251,7 +262,7 @@ describe("nginx: a keeper", function()
     local database, servers
 
     setup(function()
-      database = redis.start({ password = "open sesame" })
+      database = redis.start({ password = "open sesame", user = "keeper", user_password = "knock" })
       servers = {}
       for i = 1, 2 do
         servers[i] = nginx.start({
@@ -276,6 +287,10 @@ describe("nginx: a keeper", function()
             ["= /conformance"] = "ngx.say(conformance_of(new_store { prefix = \"tcp:\" }))",
             ["= /conformance_unix"] = ('ngx.say(conformance_of(new_store { path = %q, prefix = "unix:" }))'):format(
               database.path),
+            ["= /conformance_user"] = [[
+              local place = { username = "keeper", password = "knock", database = 3, prefix = "user:" }
+              ngx.say(conformance_of(new_store(place)))
+            ]],
             ["= /wrong"] = 'say(new_keeper({ store = new_store { password = "wrong" } }):session())',
           },
         })
@@ -305,6 +320,7 @@ describe("nginx: a keeper", function()
     it("has in Redis a store that conforms, by port and by unix socket", function()
       assert.are.equal("conforms", servers[1]:get("/conformance").body)
       assert.are.equal("conforms", servers[2]:get("/conformance_unix").body)
+      assert.are.equal("conforms", servers[2]:get("/conformance_user").body)
     end)
 
     it("says what Redis says to a wrong password", function()

@@ -25,7 +25,7 @@ describe("processes on one store", function()
 
   setup(function()
     standin = support.start({ "http" })
-    database = redis.start()
+    database = redis.start({ user = "keeper", user_password = "open sesame" })
   end)
 
   teardown(function()
@@ -109,9 +109,23 @@ describe("processes on one store", function()
   end
 
   it("have in Redis a store that conforms, by port and by unix socket", function()
-    for _, place in ipairs({ { port = database.port }, { path = database.path } }) do
+    for _, place in ipairs({
+      { port = database.port },
+      { path = database.path },
+      { port = database.port, username = "keeper", password = "open sesame", database = 3 },
+    }) do
       place.prefix = directory
       assert.are.same({}, conformance.check(filescom.store.redis(place), socket.sleep, 0.2))
+    end
+  end)
+
+  it("are told what Redis says to a wrong password", function()
+    local store = filescom.store.redis({ port = database.port, username = "keeper", password = "wrong" })
+    for _ = 1, 2 do
+      local text, why = store:get("reports")
+      assert.is_nil(text)
+      assert.is_truthy(why:find("WRONGPASS", 1, true), why)
+      assert.is_nil(why:find("wrong", 1, true))
     end
   end)
 

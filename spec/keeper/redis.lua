@@ -43,17 +43,21 @@ local function launch(self)
   error("redis-server did not start", 3)
 end
 
---- Starts a server. Options: `password`. Fields: `port`, `path` (of its unix socket).
+--- Starts a server. Options: `password`; `user` and its `user_password`, beside the default user. Fields: `port`, `path` (of its unix socket).
 function redis.start(options)
   local pipe = io.popen('mktemp -d "${TMPDIR:-/tmp}/filescom-redis.XXXXXX"')
   local directory = pipe:read("*l")
   pipe:close()
-  local password = options and options.password
+  options = options or {}
+  local more = options.password and ("--requirepass '%s'"):format(options.password) or ""
+  if options.user then
+    more = more .. (" --user '%s' on '>%s' '~*' '+@all'"):format(options.user, options.user_password)
+  end
   local self = setmetatable({
     port = free_port(),
     directory = directory,
     path = directory .. "/socket",
-    more = password and ("--requirepass '%s'"):format(password) or "",
+    more = more,
   }, Server)
   launch(self)
   return self

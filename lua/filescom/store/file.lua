@@ -16,15 +16,16 @@ local file = {}
 local File = {}
 File.__index = File
 
--- Any name becomes the name of a file, each its own.
+-- Any name becomes the name of a file, each its own; three bytes for one at most, so that the
+-- longest name of a store still is one for a file system.
 local function path_of(self, name, kind)
   local safe = name:gsub("[^%w_-]", function (byte) return ("%%%02x"):format(byte:byte()) end)
   return ("%s/%s.%s"):format(self._directory, safe, kind)
 end
 
 -- Replaces a file in one step.
-local function replace(path, text)
-  local fresh = path .. "." .. tokens.new()
+local function replace(self, path, text)
+  local fresh = ("%s/fresh.%s"):format(self._directory, tokens.new())
   local created, why = core.create_private(fresh, text)
   if not created then return nil, why end
   local renamed
@@ -66,7 +67,7 @@ function File:get(name)
 end
 
 function File:set(name, text, ttl)
-  return replace(path_of(self, name, "session"), entry_of(text, ttl))
+  return replace(self, path_of(self, name, "session"), entry_of(text, ttl))
 end
 
 function File:delete(name)
@@ -95,7 +96,7 @@ end
 function File:lock(name, token, ttl)
   return guarded(self, name, function (path, owner)
     if owner and owner ~= token then return false end
-    return replace(path, entry_of(token, ttl))
+    return replace(self, path, entry_of(token, ttl))
   end)
 end
 

@@ -3,9 +3,12 @@
 --
 -- A record has `obtained_at`, `renew_at` and `ends_at` (seconds since 1970, by the clock of whoever
 -- logged in) along with its `session`; and `refusal` (the fields of an error), `failures` and
--- `next_try` where the last login was refused. It may have both. Fields that are not known are
--- passed over; a version that is not known is somebody else's. Depends on lua-cjson, filescom.core
--- and filescom.errors.
+-- `next_try` where the last login was refused. It may have both.
+--
+-- Several versions of this library may share a store. What a later one adds are further fields, and
+-- those that are not known are passed over here. Should one change what a field means, it has to write
+-- another version and under another name: a version that is not known is somebody else's, and a
+-- login replaces it. Depends on lua-cjson, filescom.core and filescom.errors.
 --
 -- @module filescom.store.record
 
