@@ -744,8 +744,8 @@ describe("a keeper", function()
 
   it("keeps the lock through a login of several requests", function()
     standin:call("account", { username = "sam", methods = { "sms" } })
-    local keeper, held = nil, {}
-    keeper = new({
+    local held = {}
+    local keeper = new({
       credentials = function()
         pass(15)
         return { username = "sam", password = "dot-dash" }
@@ -840,10 +840,10 @@ describe("a keeper", function()
       end
       state.down = false
       pass(10)
-      local count = logins()
+      local made = logins()
       assert.are.equal(session.id, assert(keeper:session()).id)
       assert.are.equal(session.id, assert(new({ store = state.store }):session()).id)
-      assert.are.equal(count, logins())
+      assert.are.equal(made, logins())
     end
   end)
 

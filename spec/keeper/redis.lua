@@ -43,7 +43,8 @@ local function launch(self)
   error("redis-server did not start", 3)
 end
 
---- Starts a server. Options: `password`; `user` and its `user_password`, beside the default user. Fields: `port`, `path` (of its unix socket).
+--- Starts a server. Options: `password`; `user` and its `user_password`, beside the default user.
+-- Fields: `port`, `path` (of its unix socket).
 function redis.start(options)
   local pipe = io.popen('mktemp -d "${TMPDIR:-/tmp}/filescom-redis.XXXXXX"')
   local directory = pipe:read("*l")
