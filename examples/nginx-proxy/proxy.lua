@@ -1,8 +1,7 @@
 --- Lets visitors read a folder of Files.com with one service session for all workers.
 --
--- `authorize` sets the session's header for proxy_pass; `watch` tells the keeper when Files.com did not know the
--- session any more, so that the next visitor gets another. Depends on filescom, ngx_lua and the shared dictionary
--- `filescom`.
+-- `authorize` sets the session for proxy_pass; `authorize_anew` does where Files.com did not know the last one any
+-- more. Depends on filescom, ngx_lua, the shared dictionary `filescom` and nginx.conf's variable $files_session.
 
 local filescom = require "filescom"
 
@@ -38,22 +37,30 @@ function proxy.init()
   }
 end
 
---- Sets the header that authorises a call, or answers 503; for access_by_lua.
-function proxy.authorize()
-  if ngx.req.get_method() ~= "GET" then return ngx.exit(ngx.HTTP_NOT_ALLOWED) end
-  local session, err = keeper:session()
-  if not session then
-    ngx.log(ngx.ERR, "filescom: ", tostring(err))
-    ngx.header.retry_after = math.ceil(err.retry_after or 5)
-    return ngx.exit(ngx.HTTP_SERVICE_UNAVAILABLE)
-  end
-  for name, value in pairs(session:headers()) do ngx.req.set_header(name, value) end
-  ngx.ctx.session = session
+local function refuse(err)
+  ngx.log(ngx.ERR, "filescom: ", tostring(err))
+  ngx.header.retry_after = math.ceil(err.retry_after or 5)
+  return ngx.exit(ngx.HTTP_SERVICE_UNAVAILABLE)
 end
 
---- Notes that Files.com refused the session; for header_filter_by_lua.
-function proxy.watch()
-  if ngx.status == ngx.HTTP_UNAUTHORIZED and ngx.ctx.session then keeper:discard(ngx.ctx.session) end
+local function set_session()
+  local session, err = keeper:session()
+  if not session then return refuse(err) end
+  ngx.var.files_session = session.id
+end
+
+--- Sets the session, or answers 503; for access_by_lua.
+function proxy.authorize()
+  if ngx.req.get_method() ~= "GET" then return ngx.exit(ngx.HTTP_NOT_ALLOWED) end
+  local arguments = ngx.req.get_uri_args(20)
+  ngx.req.set_uri_args { cursor = arguments.cursor, per_page = arguments.per_page }
+  set_session()
+end
+
+--- The same where Files.com refused the session that was set.
+function proxy.authorize_anew()
+  keeper:discard(ngx.var.files_session)
+  set_session()
 end
 
 return proxy

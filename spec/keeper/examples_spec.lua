@@ -111,13 +111,45 @@ describe("the example", function()
       assert.are.same({ [200] = 20 }, visit(ports, 20))
       assert.are.equal(1, logins())
       standin:call("revoke", {})
-      -- Each of the two workers may be told once.
-      local statuses = visit(ports, 20)
-      assert.is_true((statuses[401] or 0) <= 2)
-      assert.is_true(statuses[200] >= 18)
+      assert.are.same({ [200] = 20 }, visit(ports, 20))
       assert.are.equal(2, logins())
-      local _, status = http.request(("http://127.0.0.1:%d/reports"):format(ports[1]), "a=b")
-      assert.are.equal(405, status)
+      assert.are.equal(405, select(2, http.request(("http://127.0.0.1:%d/reports"):format(ports[1]), "a=b")))
+    end)
+  end)
+
+  it("nginx-proxy passes on nothing of a visitor's but the path and two arguments, and no other folder", function()
+    local ports = { nginx.free_port() }
+    with_proxies(ports, nil, function()
+      local function get(target)
+        local _, status = http.request({
+          url = ("http://127.0.0.1:%d%s"):format(ports[1], target),
+          headers = { ["X-FilesAPI-Key"] = "a visitor's", ["X-FilesAPI-Auth"] = "a visitor's", Cookie = "a=b" },
+        })
+        return status
+      end
+      assert.are.equal(404, get("/reports-of-others"))
+      assert.are.equal(404, get("/reports/..%2finbox"))
+      assert.are.equal(404, get("/api/rest/v1/user"))
+      assert.are.equal(200, get("/reports?per_page=5&path=inbox"))
+      local journal = standin:log()
+      assert.are.equal(2, #journal) -- the login, and the one that is allowed
+      assert.are.equal("/api/rest/v1/folders/reports?per_page=5", journal[2].target)
+      local names = {}
+      for i, header in ipairs(journal[2].headers) do
+        names[i] = header[1]:lower()
+        assert.is_nil(header[2]:find("visitor", 1, true))
+      end
+      table.sort(names)
+      assert.are.equal("accept host x-filesapi-auth", table.concat(names, " "))
+    end)
+  end)
+
+  it("nginx-proxy answers 503 while nobody can log in", function()
+    nginx.write(directory .. "/password", "wrong\n")
+    local ports = { nginx.free_port() }
+    with_proxies(ports, nil, function()
+      assert.are.same({ [503] = 10 }, visit(ports, 10))
+      assert.are.equal(1, logins())
     end)
   end)
 
