@@ -78,6 +78,17 @@ local LOCATIONS = {
   ]],
 }
 
+-- A phase in which nothing can wait.
+local HEADER_FILTER = [[
+location = /header_filter {
+  return 200 "";
+  header_filter_by_lua_block {
+    local ok, session, err = pcall(keeper.session, keeper)
+    ngx.header.x_session = tostring(ok and session and session.id or err or session)
+  }
+}
+]]
+
 describe("nginx: a keeper", function()
   local standin
 
@@ -139,6 +150,7 @@ describe("nginx: a keeper", function()
         init = INIT .. 'keeper = new_keeper { store = filescom.store.shared_dict("sessions"), name = "reports", '
           .. "lock_ttl = 4, wait = 15 }",
         locations = LOCATIONS,
+        server = HEADER_FILTER,
       })
     end)
 
@@ -229,6 +241,37 @@ describe("nginx: a keeper", function()
       standin:call("configure", { answer_delay = 0.5 })
       server:get("/session", { leave_after = 0.1 })
       assert.are.equal(1, visit({ server }, 20).id_count)
+      assert.are.equal(1, logins())
+    end)
+
+    it("gives in every phase a session that is there, also when it is due, and says so where it cannot wait", function()
+      local function told()
+        return server:get("/header_filter").headers["x-session"]
+      end
+      assert.is_truthy(told():find("cannot wait in nginx's phase 'header_filter'", 1, true))
+      local id = server:get("/session").body:match("^%d+ (%x+)")
+      assert.are.equal(id, told())
+      server:get("/offset?by=21570")
+      assert.are.equal(id, told())
+      nginx.eventually("the session was renewed", 5, function()
+        return told() ~= id
+      end)
+      assert.are.equal(2, logins())
+    end)
+
+    it("obtains a session before there are workers, for all of them", function()
+      local early = nginx.start({
+        base_url = standin.http.base_url,
+        workers = 2,
+        http = HTTP,
+        init = INIT .. 'keeper = new_keeper { store = filescom.store.shared_dict("sessions"), name = "early" } '
+          .. "assert(keeper:session())",
+        locations = LOCATIONS,
+      })
+      local before, seen = logins(), visit({ early }, 40)
+      early:stop()
+      assert.are.equal(1, before)
+      assert.are.equal(1, seen.id_count)
       assert.are.equal(1, logins())
     end)
 
