@@ -138,6 +138,13 @@ static const scenario scenarios[] = {
           "client:begin_login(MOTOR)\n"
           "second:cancel() first:wait() first:info()\n"
           "return done(first:finish()) end"},
+    {"a private file that is locked, read and let go", false,
+     /* One that stayed locked would be waited for in vain the next time. */
+     HEAD "local path = 'build/spec/allocation/private'\n"
+          "return function() os.remove(path) assert(core.create_private(path, 'a text')) end,\n"
+          "function() local lock, why = core.lock_file(path, 0)\n"
+          "if not lock then return nil, why end\n"
+          "local text = core.read_private(path) lock:close() return text == 'a text' end"},
     {"the module, loaded anew, and a whole session", true,
      /* Lua 5.1 leaves a mark in the place of a module that could not be loaded. */
      HEAD "return function() for name, value in pairs(package.loaded) do\n"
