@@ -275,6 +275,28 @@ describe("nginx: a keeper", function()
       assert.are.equal(1, logins())
     end)
 
+    it("logs in where nginx has no timer to spare, or drops the one it gave", function()
+      local occupy = [[
+        for _ = 1, 8 do ngx.timer.at(0, function (premature) if not premature then ngx.sleep(4) end end) end
+        ngx.sleep(0.1)
+        ngx.say("occupied")
+      ]]
+      for _, limit in ipairs({ "lua_max_pending_timers 1; lua_max_running_timers 1;", "lua_max_running_timers 1;" }) do
+        local busy = nginx.start({
+          base_url = standin.http.base_url,
+          http = HTTP .. limit,
+          init = INIT .. "keeper = new_keeper {}",
+          locations = { ["= /session"] = LOCATIONS["= /session"], ["= /occupy"] = occupy },
+        })
+        standin:reset()
+        assert.are.equal("occupied", busy:get("/occupy").body)
+        local seen = visit({ busy }, 20)
+        assert.are.equal(1, logins())
+        assert.are.equal(1, seen.id_count)
+        busy:stop()
+      end
+    end)
+
     it("takes no lock on a warm store", function()
       server:get("/session")
       assert.are.equal("0", server:get("/locks").body)
