@@ -760,22 +760,40 @@ describe("a keeper", function()
     assert.are.same({ false, false, false }, held)
   end)
 
-  it("ends its own session where it was overtaken", function()
-    local keeper
-    keeper = new({
-      credentials = function()
-        pass(1)
-        return { username = "sam", password = "dot-dash" }
-      end,
-      get_code = function()
-        pass(100) -- the lock runs out
-        assert(new({ name = "reports" }):session())
-        store:lock("reports", "another's", 1000)
-        return standin:code("sam", "sms")
-      end,
-    })
-    assert.are.equal(assert(new():session()).id, assert(keeper:session()).id)
+  -- Lets something happen while a keeper's login is under way: the lock is got, then held once more before the request.
+  local function during_login(happen)
+    local lock, taken = store.lock, 0
+    function store.lock(...)
+      local locked = lock(...)
+      taken = taken + 1
+      if taken == 2 then
+        store.lock = lock
+        happen()
+      end
+      return locked
+    end
+  end
+
+  it("ends its own session where its login took so long that another's came first", function()
+    local other = new()
+    during_login(function()
+      pass(100)
+      assert(other:session())
+    end)
+    assert.are.equal(assert(new():session()).id, assert(other:session()).id)
+    assert.are.equal(2, logins())
     assert.are.equal(1, #standin:call("sessions"))
+  end)
+
+  it("does not put its refusal in the place of what another obtained meanwhile", function()
+    local other = new()
+    during_login(function()
+      pass(100)
+      assert(other:session())
+    end)
+    assert.are.equal(assert(new({ credentials = wrong }):session()).id, assert(other:session()).id)
+    assert.are.equal(2, logins())
+    assert.are.equal(0, #told("login-failed"))
   end)
 
   -- ---- stores -----------------------------------------------------------------------------------------------------

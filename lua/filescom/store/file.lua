@@ -52,9 +52,9 @@ local function parse(entry)
   return text, left <= 0 or left > 2 * tonumber(span)
 end
 
--- Whole seconds, rounded up: a time that is over is never one that is not.
+-- Whole seconds, and one more, since this one may be nearly over: no time ends early.
 local function entry_of(text, ttl)
-  local span = math.ceil(ttl)
+  local span = math.ceil(ttl) + 1
   return ("%.0f %.0f\n"):format(os.time() + span, span) .. text
 end
 

@@ -167,16 +167,15 @@ local function log_in(keeper, token)
     { otp_secret = keeper._otp_secret }, holding_clock(keeper, token))
 end
 
--- Another holds the lock, since this login took too long: the session that it stored, if it did.
-local function overtaken(keeper, token)
-  if keeper._store:lock(keeper._name, token, keeper._lock_ttl) ~= false then return nil end
+-- The session that another stored, should this login have taken so long that its lock ran out.
+local function find_theirs(keeper)
   local entry = keeper:_read()
   return entry and keeper:_fresh(entry)
 end
 
-local function accept(keeper, token, session)
+local function accept(keeper, session)
   session = keeper._client:session(session)
-  local theirs = overtaken(keeper, token)
+  local theirs = find_theirs(keeper)
   if theirs then
     keeper._login_client:logout(session)
     return theirs
@@ -200,7 +199,9 @@ local function log_in_if_due(keeper, token)
   if keeper:_is_refused(entry) then return keeper:_alive(entry), remembered(keeper, entry) end
   local err
   session, err = log_in(keeper, token)
-  if session then return accept(keeper, token, session) end
+  if session then return accept(keeper, session) end
+  local theirs = find_theirs(keeper)
+  if theirs then return theirs end
   return keeper:_alive(entry), refuse(keeper, entry, err)
 end
 
@@ -264,7 +265,8 @@ function renewal.run(keeper)
     if done then return result, err end
     -- Counted, not read from the clock: that may be set meanwhile.
     if waited + result > keeper._wait then
-      return either(keeper:_alive(entry), entry.refusal and remembered(keeper, entry) or timeout_error(keeper))
+      local failure = keeper:_is_refused(entry) and remembered(keeper, entry) or timeout_error(keeper)
+      return either(keeper:_alive(entry), failure)
     end
     keeper._clock.sleep(result)
     waited, pause = waited + result, math.min(pause * 1.5, LONGEST_LOOK)
