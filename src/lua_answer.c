@@ -179,7 +179,20 @@ static bool push_headers(lua_State *L, const filescom_exchange *exchange)
     return true;
 }
 
-static int push_call(lua_State *L, const filescom_exchange *exchange)
+/* Sets the field of the table at the top that the body becomes; false where it cannot. */
+static bool set_body(lua_State *L, filescom_bytes body, bool raw)
+{
+    if (raw)
+        lua_pushlstring(L, body.data != NULL ? body.data : "", body.size);
+    else if (body.size == 0)
+        return true;
+    else if (!core_push_json(L, body))
+        return false;
+    lua_setfield(L, -2, raw ? "body" : "data");
+    return true;
+}
+
+static int push_call(lua_State *L, const filescom_exchange *exchange, bool raw)
 {
     lua_createtable(L, 0, 5);
     set_common(L, exchange);
@@ -187,11 +200,8 @@ static int push_call(lua_State *L, const filescom_exchange *exchange)
         return push_failure(L, exchange, filescom_code_type(FILESCOM_TOO_LARGE),
                             "the answer has more headers than are taken");
     lua_setfield(L, -2, "headers");
-    if (has_body(exchange)) {
-        if (!core_push_json(L, filescom_exchange_body(exchange)))
-            return push_not_json(L, exchange);
-        lua_setfield(L, -2, "data");
-    }
+    if (!set_body(L, filescom_exchange_body(exchange), raw))
+        return push_not_json(L, exchange);
     return 1;
 }
 
@@ -213,6 +223,6 @@ int core_push_answer(lua_State *L, const filescom_exchange *exchange, exchange_k
     case EXCHANGE_LOGOUT:
         return push_logout(L, exchange);
     default:
-        return push_call(L, exchange);
+        return push_call(L, exchange, kind == EXCHANGE_RAW_CALL);
     }
 }

@@ -20,6 +20,7 @@ typedef enum exchange_kind {
     EXCHANGE_LOGIN,
     EXCHANGE_LOGOUT,
     EXCHANGE_CALL,
+    EXCHANGE_RAW_CALL, /* its body is given as it came */
 } exchange_kind;
 
 /* The userdata of an exchange. */

@@ -12,7 +12,7 @@ local sessions = require "filescom.session"
 local request = {}
 
 local OPTIONS = {
-  query = "table", json = "any", body = "string", headers = "table", timeout = "number",
+  query = "table", json = "any", body = "string", headers = "table", timeout = "number", raw = "boolean",
 }
 
 local fail = core.usage_error
@@ -148,7 +148,7 @@ function request.send(client, session, method, path, options)
   if sessions.has_ended(session) then
     return nil, errors.new("session/none", "this session was logged out")
   end
-  local answer, failure = client:_run("request", prepared)
+  local answer, failure = client:_run("request", prepared, options.raw)
   if not answer then return nil, errors.from_failure(failure, { session.id }) end
   setmetatable(answer.headers, AnyCase)
   return answer

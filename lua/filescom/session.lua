@@ -48,7 +48,8 @@ end
 -- @tparam string method such as "GET"
 -- @tparam string path below the base URL, such as "/folders"
 -- @tparam[opt] table options see the README's table of request options
--- @treturn[1] table `status`, `headers` (found in any case), `data` (nil where the answer is empty)
+-- @treturn[1] table `status`, `headers` (found in any case), `data` (nil where the answer is empty);
+--   with the option `raw` instead of `data` the `body`, a string
 -- @treturn[2] nil
 -- @treturn[2] table the error
 function Session:request(method, path, options)
