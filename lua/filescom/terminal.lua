@@ -18,8 +18,8 @@ exec </dev/tty 2>/dev/null || exit 1
 saved=$(stty -g) || exit 1
 trap 'stty "$saved"; echo >/dev/tty' EXIT
 trap 'exit 130' HUP INT QUIT TERM
-printf %%s "$PROMPT" >/dev/tty
 stty %s
+printf %%s "$PROMPT" >/dev/tty
 IFS= read -r answer || exit 1
 printf %%s "$answer"
 ]]
@@ -38,6 +38,13 @@ local function ask(prompt, mode)
   -- Lua 5.1 does not tell how the shell ended; an empty answer is all that is known then.
   if not closed or answer == nil or answer == "" then return nil, "nothing was typed" end
   return answer
+end
+
+--- Whether there is a terminal to ask at.
+-- @treturn boolean
+function terminal.is_available()
+  local status = os.execute "exec 2>/dev/null; : </dev/tty"
+  return status == true or status == 0
 end
 
 --- Asks for a secret: what is typed is not shown.

@@ -166,7 +166,7 @@ local function find_fault(entry, base_url)
       or not are_numbers(entry, "obtained_at", "renew_at", "ends_at") then
       return "its session cannot be used"
     end
-    if not is_at_home(session, base_url) then return "its session belongs to another site" end
+    if base_url and not is_at_home(session, base_url) then return "its session belongs to another site" end
   end
   if entry.refusal ~= nil
     and not (is_error(entry.refusal) and are_numbers(entry, "failures", "next_try", "refused_at")) then
@@ -176,7 +176,7 @@ end
 
 --- Reads a text.
 -- @tparam string text
--- @tparam string base_url where the reader's client logs in
+-- @tparam[opt] string base_url where the reader's client logs in; nil: a session of any site is taken
 -- @treturn[1] table the record
 -- @treturn[2] nil
 -- @treturn[2] string why it is none
