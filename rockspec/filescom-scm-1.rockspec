@@ -24,6 +24,7 @@ supported_platforms = { "unix" }
 dependencies = {
   "lua >= 5.1, < 5.5",
   "lua-cjson >= 2.1.0",
+  "argparse >= 0.7.1", -- the command's alone
 }
 
 external_dependencies = {
@@ -36,6 +37,13 @@ build = {
     ["filescom"] = "lua/filescom.lua",
     ["filescom.client"] = "lua/filescom/client.lua",
     ["filescom.clock"] = "lua/filescom/clock.lua",
+    ["filescom.command"] = "lua/filescom/command.lua",
+    ["filescom.command.arguments"] = "lua/filescom/command/arguments.lua",
+    ["filescom.command.credentials"] = "lua/filescom/command/credentials.lua",
+    ["filescom.command.failure"] = "lua/filescom/command/failure.lua",
+    ["filescom.command.output"] = "lua/filescom/command/output.lua",
+    ["filescom.command.profile"] = "lua/filescom/command/profile.lua",
+    ["filescom.command.settings"] = "lua/filescom/command/settings.lua",
     ["filescom.errors"] = "lua/filescom/errors.lua",
     ["filescom.keeper"] = "lua/filescom/keeper.lua",
     ["filescom.nginx"] = "lua/filescom/nginx.lua",
@@ -88,4 +96,8 @@ build = {
       libdirs = { "$(CURL_LIBDIR)" },
     },
   },
+  install = {
+    bin = { filescom = "bin/filescom" },
+  },
+  copy_directories = { "doc" },
 }

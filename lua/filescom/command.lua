@@ -8,6 +8,7 @@
 
 local arguments = require "filescom.command.arguments"
 local credentials = require "filescom.command.credentials"
+local errors = require "filescom.errors"
 local failure = require "filescom.command.failure"
 local filescom = require "filescom"
 local output = require "filescom.command.output"
@@ -42,20 +43,11 @@ local function kept_session(args, profile)
   return new_client(options):session(entry.session), entry
 end
 
-local ENDED = { ["authentication-required"] = true, ["invalid-credentials"] = true }
-
--- Whether an error says that the service does not know the session (any more).
-local function says_ended(err)
-  if err.status ~= 401 or err.group ~= "not-authenticated" then return false end
-  local reason = err.type:match("/(.*)$") or ""
-  return ENDED[reason] or reason:find("session", 1, true) ~= nil
-end
-
 -- Sends a call; a session that is no more is forgotten.
 local function call(profile, session, method, path, options)
   local answer, err = failure.checked(session.request, session, method, path, options)
   if answer then return answer end
-  if says_ended(err) then
+  if errors.says_ended(err) then
     profile:forget(session)
     failure.raise_error(err, "no_session")
   end
@@ -85,10 +77,10 @@ local function still_open(args, profile)
   if not failure.is(raised) or raised.exit ~= failure.codes.no_session then error(raised, 0) end
 end
 
--- The service's protocol names no code where nobody gave one: that is not a refusal.
+-- A challenge that nobody had a code for is no refusal.
 local function raise_refusal(err, codes_given)
-  local wants_code = err.type == "not-authenticated/two-factor-authentication-error"
-  failure.raise_error(err, wants_code and codes_given() == 0 and "second_factor" or nil)
+  local is_challenge = err.type == "not-authenticated/two-factor-authentication-error"
+  failure.raise_error(err, is_challenge and codes_given == 0 and "second_factor" or nil)
 end
 
 -- Keeps a session; one that cannot be kept is not left open.
@@ -120,13 +112,15 @@ local function report_login(args, profile, entry)
 end
 
 local function login(args, profile)
+  profile:read() -- where nothing could be kept nobody need log in
   local entry = args.if_needed and still_open(args, profile)
   if entry then return report_login(args, profile, entry) end
   local client = new_client(settings.client_options(args))
   local who = credentials.read(args)
-  local get_code, codes_given = credentials.codes(args)
-  local session, err = client:login_with_otp(who, get_code)
-  if not session then raise_refusal(err, codes_given) end
+  local codes = credentials.codes(args)
+  local session, err = failure.checked(client.login_with_otp, client, who, codes.get_code,
+    { otp_secret = codes.otp_secret })
+  if not session then raise_refusal(err, codes.given()) end
   local former = keep(profile, session, who.username)
   end_former(args, former)
   report_login(args, profile, { session = session, username = who.username })
@@ -186,22 +180,38 @@ local function json_text(data)
   return text
 end
 
+-- Adds a parameter; one whose name ends with [] to its list.
+local function add_parameter(query, name, value)
+  local list_name = name:match("^(.+)%[%]$")
+  local former = query[list_name or name]
+  if former ~= nil and not (list_name and type(former) == "table") then
+    failure.raise("usage", "--query names '%s' twice; %s[]=value makes a list", name, list_name or name)
+  end
+  if not list_name then
+    query[name] = value
+  elseif former then
+    former[#former + 1] = value
+  else
+    query[list_name] = { value }
+  end
+end
+
 local function query_of(list)
   local query = {}
   for _, parameter in ipairs(list) do
     local name, value = parameter:match("^([^=]+)=(.*)$")
     if not name then failure.raise("usage", "--query '%s' is not name=value", parameter) end
-    local list_name = name:match("^(.+)%[%]$")
-    if list_name then
-      local values = type(query[list_name]) == "table" and query[list_name] or {}
-      values[#values + 1] = value
-      name, value = list_name, values
-    elseif query[name] ~= nil then
-      failure.raise("usage", "--query names '%s' twice; %s[]=value makes a list", name, name)
-    end
-    query[name] = value
+    add_parameter(query, name, value)
   end
   return query
+end
+
+-- Whether a header is there, in whatever case.
+local function has_header(fields, wanted)
+  for name in pairs(fields) do
+    if name:lower() == wanted:lower() then return true end
+  end
+  return false
 end
 
 local function headers_of(list)
@@ -209,6 +219,7 @@ local function headers_of(list)
   for _, header in ipairs(list) do
     local name, value = header:match("^([^:%s]+):%s*(.-)%s*$")
     if not name then failure.raise("usage", "--header is not 'name: value'") end
+    if has_header(fields, name) then failure.raise("usage", "--header names '%s' twice", name) end
     fields[name] = value
   end
   return fields
@@ -218,7 +229,7 @@ local function request_options(args)
   local options = { query = query_of(args.query), headers = headers_of(args.header), raw = true }
   if args.data then
     options.body = json_text(args.data)
-    options.headers["Content-Type"] = options.headers["Content-Type"] or "application/json"
+    if not has_header(options.headers, "Content-Type") then options.headers["Content-Type"] = "application/json" end
   elseif args.body then
     options.body = contents(args.body)
   end
@@ -254,6 +265,7 @@ local function request(args, profile)
   if args.columns then return output.write(output.table(rows_of(answer.data, args.columns))) end
   if args.include then output.write(head_of(answer)) end
   output.write(answer.body)
+  if output.is_terminal() and answer.body:find("[^\n]$") then output.write "\n" end
 end
 
 -- ---- the command ----------------------------------------------------------------------------
@@ -265,7 +277,7 @@ local function run(list, state)
   local args = parser:parse(list)
   state.json = args.json
   if args.command == "completion" then return output.write(parser["get_" .. args.shell .. "_complete"](parser)) end
-  COMMANDS[args.command](args, profiles.open(settings.profile(args)))
+  COMMANDS[args.command](args, profiles.open(settings.profile(args), settings.key_file(args)))
 end
 
 -- Turns whatever was raised into a failure.
@@ -283,8 +295,10 @@ local function json_of(raised)
   for name, value in pairs(raised.err) do fields[name] = value end
   if type(fields.data) == "table" then
     local data = {}
-    for name, value in pairs(fields.data) do data[name] = name ~= "partial_session_id" and value or nil end
-    fields.data = data
+    for name, value in pairs(fields.data) do
+      if name ~= "partial_session_id" then data[name] = value end
+    end
+    fields.data = next(data) ~= nil and data or nil
   end
   return output.json { error = fields, exit = raised.exit }
 end

@@ -123,6 +123,18 @@ function errors.new(kind, message)
   }, Error)
 end
 
+local ENDED = { ["authentication-required"] = true, ["invalid-credentials"] = true }
+
+--- Whether an error says that there is no such session (any more): the call was not performed.
+-- @tparam table err
+-- @treturn boolean
+function errors.says_ended(err)
+  if err.type == "session/none" then return true end
+  if err.status ~= 401 or err.group ~= "not-authenticated" then return false end
+  local reason = err.type:match("/(.*)$") or ""
+  return ENDED[reason] or reason:find("session", 1, true) ~= nil
+end
+
 --- Makes the public error of a failure that filescom.core told.
 -- @tparam table failure `type` and `message`, or `status` and `body` (see lua_answer.c)
 -- @tparam table secrets a list of strings that the error must not repeat

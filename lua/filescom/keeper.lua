@@ -277,16 +277,6 @@ end
 
 -- ---- calls ----------------------------------------------------------------------------------
 
-local ENDED = { ["authentication-required"] = true, ["invalid-credentials"] = true }
-
--- Whether an error says that there is no such session (any more): the call was not performed.
-local function says_ended(err)
-  if err.type == "session/none" then return true end
-  if err.status ~= 401 or err.group ~= "not-authenticated" then return false end
-  local reason = err.type:match("/(.*)$") or ""
-  return ENDED[reason] or reason:find("session", 1, true) ~= nil
-end
-
 -- A service that says so of a session just obtained means something else: what it says is believed
 -- again after a pause, or every call would log in.
 local function believe(self)
@@ -321,13 +311,13 @@ function Keeper:request(method, path, options)
   if not session then return nil, err end
   local answer
   answer, err = session:request(method, path, options)
-  if answer or not says_ended(err) or not believe(self) then return answer, err end
+  if answer or not errors.says_ended(err) or not believe(self) then return answer, err end
   self:discard(session)
   if not can_be_repeated(options) then return nil, err end
   session, err = self:session()
   if not session then return nil, err end
   answer, err = session:request(method, path, options)
-  if not answer and says_ended(err) then doubt(self) else self._doubt = nil end
+  if not answer and errors.says_ended(err) then doubt(self) else self._doubt = nil end
   return answer, err
 end
 

@@ -12,10 +12,12 @@ local arguments = {}
 local EPILOG = [[
 Environment:
    FILES_USERNAME, FILES_PASSWORD      who logs in
-   FILES_OTP_COMMAND                   a command that prints the code of a second factor
+   FILES_OTP_SECRET                    base32, of which the codes of a second factor are made
+   FILES_OTP_COMMAND                   or a command that prints one
    FILES_SUBDOMAIN or FILES_BASE_URL   where the service is
    FILES_CA_FILE                       trusted authorities, a PEM file
    FILES_PROFILE                       the session's name
+   FILES_KEY_FILE                      the file of a key that it is encrypted with
    FILES_DEBUG                         any value: as --verbose
    XDG_STATE_HOME                      sessions are kept below it (~/.local/state)
 
@@ -44,6 +46,8 @@ local function add_general(parser, version)
   parser:option("--ca-file", "Trusted authorities, a PEM file."):argname "<file>"
   parser:option("--proxy", "A proxy's URL (default: the environment's, as for curl)."):argname "<url>"
   parser:option("-t --timeout", "Seconds for one call (default: 60)."):argname "<seconds>":convert(seconds)
+  parser:option("--key-file", "Keep the session encrypted with the key in this file: 32 bytes, mode 0600.")
+    :argname "<file>"
   parser:flag("-j --json", "Results, and errors on standard error, as JSON.")
   parser:flag("-v --verbose", "Trace calls on standard error, without secrets.")
   parser:flag("--version", "Show the version and exit."):action(function ()

@@ -62,10 +62,10 @@ end
 
 --- What answers a second factor.
 -- @tparam table args the command line
--- @treturn function a `get_code` for `login_with_otp`
--- @treturn function tells how many codes it has given
+-- @treturn table `get_code` and `otp_secret` for `login_with_otp`, and `given`, a function that tells
+--   how many codes there have been
 function credentials.codes(args)
-  local command = settings.get "FILES_OTP_COMMAND"
+  local command, secret = settings.get "FILES_OTP_COMMAND", settings.get "FILES_OTP_SECRET"
   local source = args.otp_stdin and from_input or command and from_command(command) or from_terminal
   local given = 0
   local function get_code(challenge)
@@ -73,7 +73,14 @@ function credentials.codes(args)
     if code and code:find("%S") then given = given + 1 end
     return code, why
   end
-  return get_code, function () return given end
+  local function otp_secret()
+    given = given + 1
+    return secret
+  end
+  return {
+    get_code = get_code, otp_secret = secret and not args.otp_stdin and otp_secret or nil,
+    given = function () return given end,
+  }
 end
 
 return credentials

@@ -16,6 +16,11 @@ json.encode_number_precision(14)
 
 -- ---- JSON -----------------------------------------------------------------------------------
 
+-- The text of a string or another single value; cjson escapes each slash, which nobody has to.
+local function encode_single(value)
+  return (json.encode(value):gsub("\\/", "/"))
+end
+
 local encode
 
 local function encode_list(list)
@@ -25,17 +30,16 @@ local function encode_list(list)
 end
 
 local function encode_object(object)
-  local names = {}
-  for name in pairs(object) do names[#names + 1] = tostring(name) end
-  table.sort(names)
-  for i, name in ipairs(names) do names[i] = json.encode(name) .. ":" .. encode(object[name]) end
-  return "{" .. table.concat(names, ",") .. "}"
+  local members = {}
+  for name, value in pairs(object) do members[#members + 1] = encode_single(tostring(name)) .. ":" .. encode(value) end
+  table.sort(members)
+  return "{" .. table.concat(members, ",") .. "}"
 end
 
 -- An empty table is a list to whoever decoded it, unless it is said to be an object.
 function encode(value)
   if type(value) == "number" and value % 1 == 0 then return ("%.0f"):format(value) end
-  if type(value) ~= "table" then return json.encode(value) end
+  if type(value) ~= "table" then return encode_single(value) end
   return (next(value) == nil or #value > 0) and encode_list(value) or encode_object(value)
 end
 
@@ -79,6 +83,12 @@ function output.table(rows)
 end
 
 -- ---- writing --------------------------------------------------------------------------------
+
+--- Whether results go to a terminal.
+function output.is_terminal()
+  local status = os.execute "[ -t 1 ]"
+  return status == true or status == 0
+end
 
 --- Writes a result. A result that could not be written whole is a failure.
 function output.write(text)

@@ -40,7 +40,15 @@ local function quoted(text)
   return "'" .. text:gsub("'", "'\\''") .. "'"
 end
 
-local function open_store(directory)
+-- The key that the file of a key holds: 32 bytes, and nobody else's to read.
+local function key_in(path)
+  local key, why = core.read_private(path)
+  if not key then failure.raise("storage", "the key cannot be read: %s", why or path .. ": there is no such file") end
+  if #key ~= 32 then failure.raise("usage", "%s: a key is 32 bytes", path) end
+  return key
+end
+
+local function open_directory(directory)
   local made, why = core.private_directory(directory)
   if not made then
     -- Perhaps one above it is missing; what that cannot mend is told by the second try.
@@ -60,9 +68,12 @@ end
 
 --- Opens a profile; makes the directory where there is none.
 -- @tparam string name
+-- @tparam[opt] string key_file the file of a key, with which what is kept is encrypted
 -- @treturn Profile
-function profile.open(name)
-  return setmetatable({ name = check_name(name), _store = open_store(state_home() .. "/filescom") }, Profile)
+function profile.open(name, key_file)
+  local self = setmetatable({ name = check_name(name), _store = open_directory(state_home() .. "/filescom") }, Profile)
+  if key_file then self._store = failure.checked(stores.encrypted, self._store, key_in(key_file)) end
+  return self
 end
 
 -- ---- the session ----------------------------------------------------------------------------

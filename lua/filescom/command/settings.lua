@@ -17,6 +17,11 @@ function settings.profile(args)
   return args.profile or settings.get "FILES_PROFILE" or "default"
 end
 
+--- The file of the key that sessions are encrypted with, nil where they are not.
+function settings.key_file(args)
+  return args.key_file or settings.get "FILES_KEY_FILE"
+end
+
 local function trace(line)
   io.stderr:write(line, "\n")
 end
