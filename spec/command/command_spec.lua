@@ -232,10 +232,8 @@ describe("the command", function()
     end)
 
     it("leaves one session open where several logins run at once", function()
-      local words = "env -i HOME=%s PATH=%s LUA_PATH=%s LUA_CPATH=%s FILES_BASE_URL=%s FILES_PASSWORD=vroom %s bin/filescom "
-        .. "login -u motor 2>/dev/null &"
-      local one = words:format(home.path, api.quoted(os.getenv("PATH")), api.quoted(os.getenv("LUA_PATH")),
-        api.quoted(os.getenv("LUA_CPATH")), standin.http.base_url, api.quoted(api.interpreter()))
+      local one = command.line(home, { "login", "-u", "motor" }, { FILES_BASE_URL = standin.http.base_url,
+        FILES_PASSWORD = "vroom" }) .. " 2>/dev/null &"
       api.output_of(one:rep(4, "\n") .. "\nwait")
       assert.are.equal(1, #sessions())
       good("whoami")
@@ -278,7 +276,8 @@ describe("the command", function()
       log_in()
       standin:call("clear_log")
       api.output_of("chmod 644 " .. state("default.session"))
-      for _, words in ipairs({ "whoami", "logout", "login -u motor --password-stdin", "headers", "request GET /user" }) do
+      local login = "login -u motor --password-stdin"
+      for _, words in ipairs({ "whoami", "logout", "headers", "request GET /user", login }) do
         assert.are.equal(6, run(words, "vroom\n").exit, words)
       end
       assert.are.same({}, standin:log())
@@ -474,8 +473,8 @@ describe("the command", function()
     end)
 
     it("sends a content type that is named instead of its own", function()
-      local told = echoed({ "request", "PATCH", "/echo", "-d", "{}", "-H", "content-type: application/merge-patch+json" })
-      assert.are.equal("application/merge-patch+json", told.headers["content-type"])
+      local told = echoed({ "request", "PATCH", "/echo", "-d", "{}", "-H", "content-type: application/x-patch" })
+      assert.are.equal("application/x-patch", told.headers["content-type"])
     end)
 
     it("writes status and headers first where they are wanted", function()
@@ -550,10 +549,8 @@ describe("the command", function()
     end)
 
     it("ends with 6 where the result cannot be written", function()
-      local words = ("env -i HOME=%s PATH=%s LUA_PATH=%s LUA_CPATH=%s %s bin/filescom request GET /user "
-        .. "2>/dev/null >/dev/full; echo $?"):format(home.path, api.quoted(os.getenv("PATH")),
-        api.quoted(os.getenv("LUA_PATH")), api.quoted(os.getenv("LUA_CPATH")), api.quoted(api.interpreter()))
-      assert.are.equal("6", api.output_of(words))
+      local line = command.line(home, { "request", "GET", "/user" })
+      assert.are.equal("6", api.output_of(line .. " 2>/dev/null >/dev/full; echo $?"))
     end)
   end)
 

@@ -34,8 +34,8 @@ function command.home()
   end }
 end
 
--- The words of a shell that run the command for a user, with nothing else in its environment.
-local function line_of(home, words, environment)
+--- The words of a shell that run the command for a user, with nothing else in its environment.
+function command.line(home, words, environment)
   local parts = { "env -i", "PATH=" .. quoted(os.getenv("PATH")), "HOME=" .. quoted(home.path) }
   for _, name in ipairs({ "LUA_PATH", "LUA_CPATH", "LUA_INIT" }) do
     if os.getenv(name) then
@@ -57,9 +57,10 @@ end
 function command.run(home, words, environment, input)
   local base = home.path .. "/run"
   write_file(base .. ".in", input or "")
-  os.execute(("setsid -w %s <%s.in >%s.out 2>%s.err; echo $? >%s.exit"):format(line_of(home, words, environment),
+  os.execute(("setsid -w %s <%s.in >%s.out 2>%s.err; echo $? >%s.exit"):format(command.line(home, words, environment),
     quoted(base), quoted(base), quoted(base), quoted(base)))
-  return { out = read_file(base .. ".out"), err = read_file(base .. ".err"), exit = tonumber(read_file(base .. ".exit")) }
+  local exit = tonumber(read_file(base .. ".exit"))
+  return { out = read_file(base .. ".out"), err = read_file(base .. ".err"), exit = exit }
 end
 
 -- ---- at a terminal --------------------------------------------------------------------------
@@ -79,7 +80,7 @@ stty -a | tr ' ;' '\n\n' | grep -x -e '-*echo' >%s.echo
 function command.at_terminal(home, words, environment, input)
   local base = home.path .. "/terminal"
   os.execute("rm -f " .. quoted(base) .. ".*")
-  local line = line_of(home, words, environment)
+  local line = command.line(home, words, environment)
   if input then
     write_file(base .. ".in", input)
     line = line .. " <" .. quoted(base .. ".in")
@@ -122,7 +123,8 @@ function Terminal:finish()
     socket.sleep(0.01)
   end
   self._pipe:close()
-  return tonumber(read_file(self._base .. ".exit") or ""), self:screen(), (read_file(self._base .. ".echo") or ""):match("%S+")
+  local echo = (read_file(self._base .. ".echo") or ""):match("%S+")
+  return tonumber(read_file(self._base .. ".exit") or ""), self:screen(), echo
 end
 
 return command

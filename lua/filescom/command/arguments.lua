@@ -1,10 +1,9 @@
 --- The command line: what it may hold, the help on it, and completion for shells.
 --
--- Depends on argparse, and on filescom.command.failure.
+-- Depends on argparse, which the library does without, and on filescom.command.failure.
 --
 -- @module filescom.command.arguments
 
-local argparse = require "argparse"
 local failure = require "filescom.command.failure"
 
 local arguments = {}
@@ -68,8 +67,9 @@ local function add_login(parser)
 end
 
 local function add_request(parser)
-  local request = parser:command("request", "Call the API with the session and write the body of the answer as it came.",
-    GENERAL):summary "Call the API with the session."
+  local request = parser:command("request",
+    "Call the API with the session and write the body of the answer as it came.", GENERAL)
+    :summary "Call the API with the session."
   request:argument("method", "GET, POST, PATCH, PUT, DELETE or HEAD.")
   request:argument("path", "Below the API's base, such as /folders.")
   request:option("-q --query", "A parameter of the query; name[]=value again and again makes a list.")
@@ -95,12 +95,18 @@ end
 -- @tparam string version
 -- @return argparse's parser; what it finds wrong it raises as a failure
 function arguments.parser(version)
+  local found, argparse = pcall(require, "argparse")
+  if not found then
+    failure.raise("internal", "the command needs argparse: LuaRocks' argparse, or Debian's lua-argparse")
+  end
   local parser = argparse("filescom", "Files.com sessions: log in, use the session, log out.", EPILOG)
     :command_target "command":help_max_width(100):usage_max_width(100)
   add_general(parser, version)
   add_login(parser)
-  parser:command("logout", "End the session and forget it.", GENERAL):summary "End the session and forget it."
-  parser:command("whoami", "Ask the service whose session it is.", GENERAL):summary "Ask the service whose session it is."
+  parser:command("logout", "End the session and forget it.", GENERAL)
+    :summary "End the session and forget it."
+  parser:command("whoami", "Ask the service whose session it is.", GENERAL)
+    :summary "Ask the service whose session it is."
   add_request(parser)
   parser:command("headers", "Write the header that authorises calls, for another program. It is a secret.", GENERAL)
     :summary "Write the header that authorises calls."

@@ -32,7 +32,9 @@ local function state_home()
   local home = os.getenv "XDG_STATE_HOME"
   if home and home:sub(1, 1) == "/" then return home end -- the XDG specification: else it is ignored
   home = os.getenv "HOME"
-  if not home or home == "" then failure.raise("usage", "neither HOME nor XDG_STATE_HOME says where sessions are kept") end
+  if not home or home == "" then
+    failure.raise("usage", "neither HOME nor XDG_STATE_HOME says where sessions are kept")
+  end
   return home .. "/.local/state"
 end
 
