@@ -334,6 +334,34 @@ describe("a session's request", function()
     assert.is_true(seconds < 2, tostring(seconds))
   end)
 
+  describe("with the option raw", function()
+    it("returns the body as it came, and no data", function()
+      for _, body in ipairs({ '{ "a": [] ,"b":1.0}', "plain text", "\0\255", "" }) do
+        order(200, body)
+        local answer = assert(session:request("GET", "/user", { raw = true }))
+        assert.are.equal(body, answer.body)
+        assert.is_nil(answer.data)
+      end
+    end)
+
+    it("returns it to a client that traces as well", function()
+      local traced = filescom.new({ base_url = standin.http.base_url, debug = function() end }):session(session)
+      assert.are.equal("string", type(assert(traced:request("GET", "/user", { raw = true })).body))
+    end)
+
+    it("returns a refusal as without it", function()
+      local answer, err = session:request("GET", "/folders/nowhere", { raw = true })
+      assert.is_nil(answer)
+      assert.are.equal("Folder not found: nowhere", err.message)
+    end)
+
+    it("returns data where it is false, and no body", function()
+      local answer = assert(session:request("GET", "/user", { raw = false }))
+      assert.are.equal("motor", answer.data.username)
+      assert.is_nil(answer.body)
+    end)
+  end)
+
   describe("raises an error at the caller's place, and sends nothing, for", function()
     local function refused(expected, method, path, options)
       assert.are.equal(expected, api.raised_here(function()
@@ -415,6 +443,7 @@ describe("a session's request", function()
 
     it("a body that is a table", function()
       refused("option 'body' must be a string, got table", "GET", "/user", { body = {} })
+      refused("option 'raw' must be a boolean, got string", "GET", "/user", { raw = "yes" })
     end)
 
     it("headers that are a string", function()
