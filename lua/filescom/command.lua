@@ -87,9 +87,16 @@ end
 
 local function show(raised, as_json)
   if as_json then return io.stderr:write(json_of(raised), "\n") end
-  if raised.exit == failure.codes.interrupted then return io.stderr:write "\n" end
+  if raised.exit == failure.codes.interrupted then return end
   local own = raised.err.status == nil and raised.err.group ~= "network" and raised.err.group ~= "response"
   output.say(own and raised.err.message or tostring(raised.err))
+end
+
+-- Ends this process by the signal that interrupted it, which lua.c has handed back to the system: a
+-- shell that runs a loop of commands then ends that as well. io.popen, since os.execute ignores it.
+local function die_of_interrupt()
+  local pipe = io.popen "kill -INT $PPID"
+  if pipe then pipe:close() end
 end
 
 --- Runs the command.
@@ -102,6 +109,7 @@ function command.main(list)
   collectgarbage()
   if good then return failure.codes.ok end
   show(raised, state.json)
+  if raised.exit == failure.codes.interrupted then die_of_interrupt() end
   return raised.exit
 end
 

@@ -10,7 +10,7 @@ local core = require "filescom.core"
 
 local terminal = {}
 
--- The prompt comes in through the environment of this one command, quoted; nothing of what is typed
+-- A line end that was typed without echo, or not at all, is shown at the end. The prompt comes in through the environment of this one command, quoted; nothing of what is typed
 -- is ever an argument of a process.
 local SCRIPT = [[
 PROMPT=%s; export PROMPT
@@ -21,6 +21,7 @@ trap 'exit 130' HUP INT QUIT TERM
 stty %s
 printf %%s "$PROMPT" >/dev/tty
 IFS= read -r answer || exit 1
+[ %s != echo ] || trap 'stty "$saved"' EXIT
 printf %%s "$answer"
 ]]
 
@@ -32,7 +33,7 @@ local function ask(prompt, mode)
   if type(prompt) ~= "string" or prompt:find("%z") then
     core.usage_error("prompt must be a string without NUL bytes")
   end
-  local pipe = io.popen(SCRIPT:format(quoted(prompt), mode))
+  local pipe = io.popen(SCRIPT:format(quoted(prompt), mode, mode))
   local answer = pipe and pipe:read("*a")
   local closed = pipe and pipe:close()
   -- Lua 5.1 does not tell how the shell ended; an empty answer is all that is known then.

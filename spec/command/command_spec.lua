@@ -127,6 +127,17 @@ describe("the command", function()
       assert.are.equal("tess", sessions()[1].username)
     end)
 
+    it("does not send a code again that FILES_OTP_COMMAND prints twice", function()
+      local result = run("login -u sam", nil, { FILES_PASSWORD = "dot-dash", FILES_OTP_COMMAND = "echo 000000" })
+      assert.are.equal(1, result.exit)
+      assert.is_truthy(result.err:find("printed the refused code again", 1, true))
+      assert.are.equal(2, #standin:log())
+    end)
+
+    it("ends with 3 where FILES_OTP_COMMAND prints nothing", function()
+      assert.are.equal(3, run("login -u sam", nil, { FILES_PASSWORD = "dot-dash", FILES_OTP_COMMAND = "true" }).exit)
+    end)
+
     it("ends with 3 where nobody can be asked for a code", function()
       local result = run("login -u sam --password-stdin", "dot-dash\n")
       assert.are.equal(3, result.exit)

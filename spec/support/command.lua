@@ -76,11 +76,12 @@ echo $? >%s.exit
 stty -a | tr ' ;' '\n\n' | grep -x -e '-*echo' >%s.echo
 ]]
 
---- Starts the command at a terminal of its own. `input` is its standard input, where that is not the terminal.
-function command.at_terminal(home, words, environment, input)
+--- Starts the command at a terminal of its own. `input` is its standard input, where that is not the terminal;
+-- `within` is a command of the shell that is given the command as its arguments.
+function command.at_terminal(home, words, environment, input, within)
   local base = home.path .. "/terminal"
   os.execute("rm -f " .. quoted(base) .. ".*")
-  local line = command.line(home, words, environment)
+  local line = (within and within .. " " or "") .. command.line(home, words, environment)
   if input then
     write_file(base .. ".in", input)
     line = line .. " <" .. quoted(base .. ".in")

@@ -46,12 +46,17 @@ local function from_input(challenge)
   return line_of_input "code"
 end
 
+-- A code that was refused is not sent again: each one counts against the account.
 local function from_command(command)
+  local last
   return function ()
     local pipe = io.popen(command)
     local code = pipe and pipe:read("*l")
     if pipe then pipe:close() end
-    return code, not code and "FILES_OTP_COMMAND printed no code" or nil
+    if not code then return nil, "FILES_OTP_COMMAND printed no code" end
+    if code == last then return nil, "FILES_OTP_COMMAND printed the refused code again" end
+    last = code
+    return code
   end
 end
 
