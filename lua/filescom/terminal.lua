@@ -10,8 +10,9 @@ local core = require "filescom.core"
 
 local terminal = {}
 
--- A line end that was typed without echo, or not at all, is shown at the end. The prompt comes in through the environment of this one command, quoted; nothing of what is typed
--- is ever an argument of a process.
+-- A line end that was typed without echo, or not at all, is shown at the end. The prompt comes in
+-- through the environment of this one command, quoted; nothing of what is typed is ever an argument
+-- of a process.
 local SCRIPT = [[
 PROMPT=%s; export PROMPT
 exec </dev/tty 2>/dev/null || exit 1

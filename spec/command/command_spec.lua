@@ -501,8 +501,9 @@ describe("the command", function()
 
     it("aligns a table's columns by characters, and writes one object as one row", function()
       standin:call("next_answers", { status = 200,
-        body = '[{"a":"zürich","b":true},{"a":"x\\ny"},{"a":{"k":"v"},"b":null}]' })
-      assert.are.equal('a          b\nzürich     true\nx?y\n{"k":"v"}\n', good("request GET /user -c a,b"))
+        body = '[{"a":"zürich","b":true},{"a":"x\\ny","b":false},{"a":{"k":"v"},"b":null},3]' })
+      assert.are.equal('a          b\nzürich     true\nx?y        false\n{"k":"v"}\n\n',
+        good("request GET /user -c a,b"))
       assert.are.equal("username  id\nmotor     1\n", good("request GET /user -c username,id"))
     end)
 
@@ -539,6 +540,7 @@ describe("the command", function()
         ["a parameter without a value"] = { "GET", "/echo", "-q", "a" },
         ["a parameter twice"] = { "GET", "/echo", "-q", "a=1", "-q", "a=2" },
         ["a list and a value of one name"] = { "GET", "/echo", "-q", "a=1", "-q", "a[]=2" },
+        ["columns without a name"] = { "GET", "/echo", "-c", "," },
         ["a header twice"] = { "GET", "/echo", "-H", "X-A: 1", "-H", "x-a: 2" },
         ["a header without a colon"] = { "GET", "/echo", "-H", "a" },
         ["a header with a line break"] = { "GET", "/echo", "-H", "a: b\r\nc: d" },

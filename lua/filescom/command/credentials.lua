@@ -1,7 +1,7 @@
 --- Who logs in, and the codes of a second factor: from options, the environment, standard input and
 -- the terminal, in this order. Nothing is read before it is needed.
 --
--- Depends on filescom.terminal and filescom.command.failure.
+-- Depends on filescom.terminal, and on filescom.command.failure, .output and .settings.
 --
 -- @module filescom.command.credentials
 

@@ -21,9 +21,9 @@ local profile = {}
 local Profile = {}
 Profile.__index = Profile
 
-local LOCK_TTL = 10     -- seconds; the lock is held while a file is replaced
-local LOCK_WAIT = 0.05  -- seconds between two tries
-local LOCK_TRIES = 100
+local LOCK_TTL = 3        -- seconds; the lock is held while a file is replaced
+local LOCK_WAIT = 0.05    -- seconds between two tries
+local LOCK_TRIES = 120    -- longer than a lock lasts whose process died
 local RENEWAL_MARGIN = 60 -- seconds, a keeper's own
 
 -- ---- the directory --------------------------------------------------------------------------

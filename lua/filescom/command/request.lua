@@ -77,7 +77,7 @@ local function headers_of(list)
 end
 
 local function request_options(args)
-  local options = { query = query_of(args.query), headers = headers_of(args.header), raw = true }
+  local options = { query = query_of(args.query), headers = headers_of(args.header) }
   if args.data then
     options.body = json_text(args.data)
     if not has_header(options.headers, "Content-Type") then options.headers["Content-Type"] = "application/json" end
@@ -87,15 +87,22 @@ local function request_options(args)
   return options
 end
 
+-- The names of a table's columns, nil where no table is wanted.
+local function columns_of(text)
+  if not text then return nil end
+  local names = {}
+  for name in text:gmatch("[^,%s]+") do names[#names + 1] = name end
+  if #names == 0 then failure.raise("usage", "--columns names no field") end
+  return names
+end
+
 -- Rows of the named fields of a list of objects, or of one, below their names.
 local function rows_of(data, columns)
-  local names = {}
-  for name in columns:gmatch("[^,%s]+") do names[#names + 1] = name end
-  local rows = { names }
+  local rows = { columns }
   if type(data) ~= "table" then data = {} elseif #data == 0 and next(data) ~= nil then data = { data } end
   for _, object in ipairs(data) do
     local row = {}
-    for i, name in ipairs(names) do row[i] = type(object) == "table" and object[name] or nil end
+    for i, name in ipairs(type(object) == "table" and columns or {}) do row[i] = object[name] end
     rows[#rows + 1] = row
   end
   return rows
@@ -112,11 +119,12 @@ end
 -- @tparam table args the command line
 -- @tparam Profile profile
 function request.run(args, profile)
+  local columns = columns_of(args.columns)
   local options = request_options(args)
-  options.raw = not args.columns
+  options.raw = not columns
   local session = sessions.kept(args, profile)
   local answer = sessions.call(profile, session, args.method, args.path, options)
-  if args.columns then return output.write(output.table(rows_of(answer.data, args.columns))) end
+  if columns then return output.write(output.table(rows_of(answer.data, columns))) end
   if args.include then output.write(head_of(answer)) end
   output.write(answer.body)
   if output.is_terminal() and answer.body:find("[^\n]$") then output.write "\n" end
