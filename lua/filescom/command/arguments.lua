@@ -100,7 +100,7 @@ function arguments.parser(version)
     failure.raise("internal", "the command needs argparse: LuaRocks' argparse, or Debian's lua-argparse")
   end
   local parser = argparse("filescom", "Files.com sessions: log in, use the session, log out.", EPILOG)
-    :command_target "command":help_max_width(100):usage_max_width(100)
+    :command_target "command":help_max_width(100):usage_max_width(100):help_description_margin(29)
   add_general(parser, version)
   add_login(parser)
   parser:command("logout", "End the session and forget it.", GENERAL)
