@@ -101,19 +101,19 @@ end
 -- ---- exchanges ------------------------------------------------------------------------------
 
 -- Runs one exchange of the core and waits for it: "login" with credentials and a base URL, "logout"
--- with an id and a base URL, or "request" with a request.
-function Client:_run(verb, subject, base_url)
+-- with an id and a base URL, or "request" with a request and whether its body is wanted as it came.
+function Client:_run(verb, subject, detail)
   local trace = self._trace
   local wait = nginx and nginx.waiter()
-  if not trace and not wait then return self._core[verb](self._core, subject, base_url) end
-  local exchange, failure = self._core["begin_" .. verb](self._core, subject, base_url)
+  if not trace and not wait then return self._core[verb](self._core, subject, detail) end
+  local exchange, failure = self._core["begin_" .. verb](self._core, subject, detail)
   if not exchange then return nil, failure end
-  if trace then trace:begun(self._base_url, verb, subject, base_url) end
+  if trace then trace:begun(self._base_url, verb, subject, detail) end
   if wait then wait(exchange) else exchange:wait() end
   local info = trace and exchange:info()
   local answer
   answer, failure = exchange:finish()
-  if trace then trace:ended(info, failure, verb, subject, base_url) end
+  if trace then trace:ended(info, failure, verb, subject, detail) end
   return answer, failure
 end
 
