@@ -425,7 +425,7 @@ describe("the command", function()
       standin:call("configure", { session_lifetime = 1 })
       log_in()
       standin:call("clear_log")
-      require("socket").sleep(1.1)
+      require("socket").sleep(2.1) -- times are in whole seconds
       assert.are.equal(5, run("whoami").exit)
       assert.are.same({}, standin:log())
     end)
