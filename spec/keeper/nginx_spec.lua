@@ -148,7 +148,7 @@ describe("nginx: a keeper", function()
         connections = 2048,
         http = HTTP,
         init = INIT .. 'keeper = new_keeper { store = filescom.store.shared_dict("sessions"), name = "reports", '
-          .. "lock_ttl = 4, wait = 15 }",
+          .. "lock_ttl = 6, wait = 20 }",
         locations = LOCATIONS,
         server = HEADER_FILTER,
       })
@@ -210,7 +210,7 @@ describe("nginx: a keeper", function()
     end)
 
     it("lets others log in when the worker that does is killed, within the bound", function()
-      standin:call("configure", { answer_delay = 1.5 })
+      standin:call("configure", { answer_delay = 2 })
       local before, visits, done = server:workers(), {}, {}
       for i = 1, 100 do
         visits[i] = function()
@@ -234,7 +234,7 @@ describe("nginx: a keeper", function()
       assert.are.equal(100, served + lost)
       assert.is_true(served > 40)
       assert.are.equal(2, logins())
-      assert.is_true(longest < 4 + 1.5 + 2, longest)
+      assert.is_true(longest < 6 + 2 + 6, longest)
     end)
 
     it("goes on when the request that wanted the login is gone", function()

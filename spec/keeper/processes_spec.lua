@@ -15,7 +15,7 @@ local filescom = require "filescom"
 local store = %s
 local keeper = filescom.keeper {
   credentials = function () return { username = "motor", password = "vroom" } end,
-  client = { base_url = %q }, store = store, name = "reports", lock_ttl = 3,
+  client = { base_url = %q }, store = store, name = "reports", lock_ttl = 5,
 }
 print((assert(keeper:session())).id)
 ]]
@@ -91,7 +91,7 @@ describe("processes on one store", function()
     end)
 
     it(("(%s) log in once more where the one that does is killed, within the bound"):format(kind), function()
-      standin:call("configure", { answer_delay = 1 })
+      standin:call("configure", { answer_delay = 1.2 })
       local first = start(stores()[kind])
       while logins() == 0 do
         socket.sleep(0.02)
@@ -104,7 +104,7 @@ describe("processes on one store", function()
       assert.are.equal(one, two)
       assert.is_truthy(one:find("^%x+$"), one)
       assert.are.equal(2, logins())
-      assert.is_true(socket.gettime() - from < 3 + 1 + 3)
+      assert.is_true(socket.gettime() - from < 5 + 1.2 + 10)
     end)
   end
 
