@@ -67,6 +67,9 @@ void fc_driver_work(fc_driver *driver);
 /* Sees to it that the descriptor is readable when the next time is due; to be called after work. */
 void fc_driver_arm(fc_driver *driver);
 
+/* Makes the descriptor readable, until the next wait and work. */
+void fc_driver_alert(fc_driver *driver);
+
 #pragma GCC visibility pop
 
 #endif

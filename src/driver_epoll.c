@@ -45,10 +45,9 @@ static int64_t next_due(const fc_driver *driver)
  * A timer that goes off too early costs one look; setting it anew for every exchange, whose limits
  * mostly never come to pass, costs a system call each time. So it is only ever brought forward.
  */
-void fc_driver_arm(fc_driver *driver)
+static void arm_for(fc_driver *driver, int64_t due)
 {
     struct itimerspec setting = {{0, 0}, {0, 0}};
-    int64_t due = next_due(driver);
 
     if (driver->timer < 0 || due >= driver->armed)
         return;
@@ -56,6 +55,16 @@ void fc_driver_arm(fc_driver *driver)
     setting.it_value.tv_nsec = due % 1000 * 1000000 + 1; /* all zero would disarm it */
     timerfd_settime(driver->timer, TFD_TIMER_ABSTIME, &setting, NULL);
     driver->armed = due;
+}
+
+void fc_driver_arm(fc_driver *driver)
+{
+    arm_for(driver, next_due(driver));
+}
+
+void fc_driver_alert(fc_driver *driver)
+{
+    arm_for(driver, 0);
 }
 
 /* CURLMOPT_TIMERFUNCTION. */

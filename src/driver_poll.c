@@ -121,4 +121,9 @@ void fc_driver_arm(fc_driver *driver)
     (void)driver;
 }
 
+void fc_driver_alert(fc_driver *driver)
+{
+    (void)driver;
+}
+
 #endif

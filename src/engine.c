@@ -251,6 +251,12 @@ int fc_engine_advance(filescom_engine *engine, int64_t timeout_ms)
     return events;
 }
 
+void fc_engine_tell_watchers(filescom_engine *engine)
+{
+    if (!list_is_empty(&engine->ended))
+        fc_driver_alert(engine->driver);
+}
+
 bool filescom_engine_step(filescom_engine *engine)
 {
     return fc_engine_enter(engine) && fc_engine_advance(engine, 0) > 0;

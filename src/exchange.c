@@ -677,12 +677,8 @@ void filescom_exchange_release(filescom_exchange *exchange)
     free(exchange);
 }
 
-filescom_code filescom_exchange_wait(filescom_exchange *exchange, long timeout_ms)
+static filescom_code wait_until(filescom_exchange *exchange, int64_t until)
 {
-    int64_t until = timeout_ms < 0 ? FC_NEVER : fc_now_ms() + timeout_ms;
-
-    if (!fc_engine_enter(exchange->engine))
-        return FILESCOM_PENDING;
     while (exchange->result == FILESCOM_PENDING) {
         int64_t left = until == FC_NEVER ? -1 : until - fc_now_ms();
 
@@ -691,10 +687,21 @@ filescom_code filescom_exchange_wait(filescom_exchange *exchange, long timeout_m
         if (until != FC_NEVER && left <= 0)
             break;
     }
-    if (exchange->result == FILESCOM_PENDING)
+    return exchange->result == FILESCOM_PENDING ? FILESCOM_PENDING : FILESCOM_OK;
+}
+
+filescom_code filescom_exchange_wait(filescom_exchange *exchange, long timeout_ms)
+{
+    int64_t until = timeout_ms < 0 ? FC_NEVER : fc_now_ms() + timeout_ms;
+    filescom_code code;
+
+    if (!fc_engine_enter(exchange->engine))
         return FILESCOM_PENDING;
-    fc_link_remove(&exchange->link); /* taken note of */
-    return FILESCOM_OK;
+    code = wait_until(exchange, until);
+    if (code == FILESCOM_OK)
+        fc_link_remove(&exchange->link); /* taken note of */
+    fc_engine_tell_watchers(exchange->engine);
+    return code;
 }
 
 /* ---- the answer ----------------------------------------------------------------------------- */
