@@ -13,7 +13,7 @@ local sessions = require "filescom.session"
 
 local getmetatable, setmetatable, type = getmetatable, setmetatable, type
 
--- Inside nginx nothing may block the worker; elsewhere the core waits.
+-- Inside nginx nothing may block the worker; elsewhere the core waits, where a client has no loop.
 local nginx = rawget(_G, "ngx") and require "filescom.nginx"
 
 local REGION_MISMATCH = "not-authenticated/lockout-region-mismatch"
@@ -36,13 +36,23 @@ local function check(self)
   end
 end
 
+local OWN_OPTIONS = { debug = true, loop = true }
+
 -- The options for the core: all but those that are Lua's own.
 local function core_options(options)
   local copy = {}
   for name, value in pairs(options or {}) do
-    if name ~= "debug" then copy[name] = value end
+    if not OWN_OPTIONS[name] then copy[name] = value end
   end
   return copy
+end
+
+-- How a client waits where it cannot block: filescom.nginx, a loop of filescom.loop, or false.
+local function loop_of(options)
+  local adapter = options and options.loop
+  if adapter == nil then return nginx or false end
+  if nginx then core.usage_error("option 'loop' is not for nginx, where filescom waits by itself") end
+  return require("filescom.loop").of(adapter)
 end
 
 local function tracer(options)
@@ -65,6 +75,7 @@ function Client.new(options, former)
   local self = setmetatable({
     _options = options or {},
     _trace = tracer(options),
+    _loop = loop_of(options),
     _core = core.client(core_options(options)),
     _open = former and former._open or {},
   }, Client)
@@ -103,13 +114,14 @@ end
 -- Runs one exchange of the core and waits for it: "login" with credentials and a base URL, "logout"
 -- with an id and a base URL, or "request" with a request and whether its body is wanted as it came.
 function Client:_run(verb, subject, detail)
-  local trace = self._trace
-  local wait = nginx and nginx.waiter()
-  if not trace and not wait then return self._core[verb](self._core, subject, detail) end
+  local trace, loop = self._trace, self._loop
+  local place, running
+  if loop then place, running = loop:place() end
+  if not trace and not place then return self._core[verb](self._core, subject, detail) end
   local exchange, failure = self._core["begin_" .. verb](self._core, subject, detail)
   if not exchange then return nil, failure end
   if trace then trace:begun(self._base_url, verb, subject, detail) end
-  if wait then wait(exchange) else exchange:wait() end
+  if place then place:wait(exchange, running) else exchange:wait() end
   local info = trace and exchange:info()
   local answer
   answer, failure = exchange:finish()
@@ -119,9 +131,9 @@ end
 
 -- ---- open logins ----------------------------------------------------------------------------
 
--- The list of open logins that belong to the running request or script.
+-- The list of open logins that belong to the running request, coroutine or script.
 local function open_logins(self)
-  return nginx and nginx.open_logins(self) or self._open
+  return self._loop and self._loop:open_logins(self) or self._open
 end
 
 local function remember(self, session)

@@ -4,16 +4,17 @@
 -- the core (src/relay.h) writes a byte to a unix socket when the engine has something to do. One
 -- dispatcher for each worker, a timer's coroutine that lives as long as anything is in flight, reads
 -- it, steps the engine in the worker's own thread, and wakes the semaphore of each exchange that
--- has ended. Whoever waits, waits on its semaphore.
+-- has ended. Whoever waits, waits on its semaphore; filescom.loop knows who does.
 --
 -- A waiter that nginx kills (its client went away, ngx.thread.kill, ngx.exit elsewhere) leaves a
 -- semaphore without waiters behind: the dispatcher looks for those and cancels their exchanges.
 --
--- Depends on filescom.core and ngx_lua; loaded only inside nginx.
+-- Depends on filescom.core, filescom.loop and ngx_lua; loaded only inside nginx.
 --
 -- @module filescom.nginx
 
 local core = require "filescom.core"
+local loop = require "filescom.loop"
 local semaphore = require "ngx.semaphore"
 
 local ngx = ngx
@@ -55,46 +56,21 @@ local PAUSE = 0.001
 -- A timer's memory is only given back when it ends.
 local WAKEUPS_OF_ONE_TIMER = 50000
 
--- What is waited for, by the id of the exchange: the waiter's semaphore. An exchange itself is held
--- by its waiter alone, so that one whose waiter is gone goes with the next collection at the latest.
-local waiting = {}
-local exchanges = setmetatable({}, { __mode = "v" })
-
 local dispatching = false -- a dispatcher runs
 local asked_at -- when one was asked for; nil: none is under way
 
 -- Semaphores that nobody waits on and nobody will post.
 local spare, MAX_SPARE = {}, 256
 
--- ---- steps ----------------------------------------------------------------------------------
+-- ---- the worker as a loop -------------------------------------------------------------------
 
-local function wake_ended()
-  local id = core.next_ended()
-  while id do
-    local semaphore_of_waiter = waiting[id]
-    if semaphore_of_waiter then
-      waiting[id] = nil
-      semaphore_of_waiter:post(1)
-    end
-    id = core.next_ended()
-  end
-end
+local adapter = {}
 
--- Returns whether there was anything to do.
-local function step()
-  local busy = core.step()
-  wake_ended()
-  return busy
-end
+local worker = loop.place(adapter)
 
 -- A semaphore counts its waiters as negative: at 0 whoever waited has been killed.
-local function cancel_abandoned()
-  for id, semaphore_of_waiter in pairs(waiting) do
-    if semaphore_of_waiter:count() >= 0 then
-      waiting[id] = nil
-      if exchanges[id] then exchanges[id]:cancel() end
-    end
-  end
+local function is_abandoned(semaphore_of_waiter)
+  return semaphore_of_waiter:count() >= 0
 end
 
 -- ---- the dispatcher -------------------------------------------------------------------------
@@ -117,15 +93,15 @@ end
 
 local function step_while_busy()
   local until_ = ngx.now() + SCAN_PERIOD
-  while step() and core.in_flight() >= MANY and ngx.now() < until_ do ngx.sleep(PAUSE) end
+  while worker:step() and core.in_flight() >= MANY and ngx.now() < until_ do ngx.sleep(PAUSE) end
 end
 
 -- Steps by the clock, for as long as anything is in flight.
 local function poll()
-  while next(waiting) do
+  while worker:is_waited_in() do
     ngx.sleep(PAUSE)
-    step()
-    cancel_abandoned()
+    worker:step()
+    worker:cancel_gone(is_abandoned)
   end
 end
 
@@ -136,14 +112,14 @@ local function follow(socket)
   for _ = 1, WAKEUPS_OF_ONE_TIMER do
     step_while_busy()
     local now = ngx.now()
-    if next(waiting) then
+    if worker:is_waited_in() then
       last_busy = now
     elseif ngx.worker.exiting() or now - last_busy >= IDLE_PERIOD then
       return "idle"
     end
     if now - last_scan >= SCAN_PERIOD then
       last_scan = now
-      cancel_abandoned()
+      worker:cancel_gone(is_abandoned)
     end
     if not listen(socket) then return "lost" end
   end
@@ -173,7 +149,7 @@ local function run_dispatcher()
   local ok, again = pcall(dispatch)
   dispatching = false
   if not ok then ngx.log(ngx.ERR, "filescom: dispatcher: ", again) end
-  if again or next(waiting) then ask_for_dispatcher() end
+  if again or worker:is_waited_in() then ask_for_dispatcher() end
 end
 
 -- A timer may not be had (ngx.timer.at says so, or raises where connections have run out), or not run
@@ -187,35 +163,38 @@ end
 
 -- ---- waiting --------------------------------------------------------------------------------
 
-local function wait_on(semaphore_of_waiter, exchange)
-  repeat
-    local woken = semaphore_of_waiter:wait(dispatching and WAITER_PERIOD or UNATTENDED_PERIOD)
-    if not woken then
-      step()
-      ask_for_dispatcher()
-    end
-  until woken or exchange:done()
+function adapter.waiter()
+  return table.remove(spare) or assert(semaphore.new(0))
 end
 
-local function wait(exchange)
-  if exchange:done() then return end
-  local id = exchange:id()
-  local semaphore_of_waiter = table.remove(spare) or assert(semaphore.new(0))
-  waiting[id], exchanges[id] = semaphore_of_waiter, exchange
-  ask_for_dispatcher()
-  wait_on(semaphore_of_waiter, exchange)
-  waiting[id] = nil
+function adapter.release(semaphore_of_waiter)
   if #spare < MAX_SPARE and semaphore_of_waiter:count() == 0 then
     spare[#spare + 1] = semaphore_of_waiter
   end
 end
 
---- How to wait in the running phase.
--- @treturn function|nil waits for an exchange; nil where blocking is right. In phases that can
---   neither wait nor block an error is raised that says what to do.
-function nginx.waiter()
+function adapter.suspend(semaphore_of_waiter)
+  local woken = semaphore_of_waiter:wait(dispatching and WAITER_PERIOD or UNATTENDED_PERIOD)
+  if woken then return end
+  worker:step()
+  ask_for_dispatcher()
+end
+
+function adapter.resume(semaphore_of_waiter)
+  semaphore_of_waiter:post(1)
+end
+
+-- A dispatcher goes by itself, and may have to be asked for by each who waits.
+function adapter.watch()
+  ask_for_dispatcher()
+end
+
+--- Where the running phase waits.
+-- @treturn Place|nil nil where blocking is right. In phases that can neither wait nor block an error
+--   is raised that says what to do.
+function nginx.place()
   local phase = get_phase()
-  if CAN_WAIT[phase] then return wait end
+  if CAN_WAIT[phase] then return worker end
   if MAY_BLOCK[phase] then return nil end
   core.usage_error("filescom cannot wait in nginx's phase '%s': use ngx.timer.at(0, ...) there", phase)
 end
@@ -224,7 +203,7 @@ end
 -- One request's logins are never another's. Outside of requests the client's own list is used.
 -- @tparam table client
 -- @treturn table|nil
-function nginx.open_logins(client)
+function nginx.open_logins(_, client)
   if not CAN_WAIT[get_phase()] then return nil end
   local context = ngx.ctx
   local by_client = context.filescom_open_logins
@@ -235,13 +214,6 @@ function nginx.open_logins(client)
   local list = client._open -- the same for a client that took another's place
   by_client[list] = by_client[list] or {}
   return by_client[list]
-end
-
---- How many exchanges are waited for, for tests and status pages.
-function nginx.waiting()
-  local count = 0
-  for _ in pairs(waiting) do count = count + 1 end
-  return count
 end
 
 return nginx

@@ -144,7 +144,7 @@ end
 local COMMON = {
   ["= /ping"] = 'ngx.say("pong")',
   ["= /counts"] = [[
-    local waiting = require("filescom.nginx").waiting()
+    local waiting = require("filescom.loop").waiting()
     ngx.say(waiting, " ", require("filescom.core").in_flight(), " ", ngx.timer.running_count())
   ]],
   ["= /pid"] = "ngx.say(ngx.worker.pid())",
