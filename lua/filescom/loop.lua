@@ -142,16 +142,13 @@ end
 
 -- ---- coroutines -----------------------------------------------------------------------------
 
-local isyieldable = rawget(coroutine, "isyieldable")
+-- Lua 5.1 has no such function: there the main program is no coroutine, and the rest is not known.
+local can_yield = rawget(coroutine, "isyieldable") or coroutine.running
 
---- The coroutine that may be suspended now, for adapters of loops that do not know theirs.
--- Where coxpcall is in use (Lua 5.1) this is the one that called its pcall.
--- @treturn thread|nil nil in the main program, and where nothing may yield
-function loop.coroutine()
-  local running, is_main = coroutine.running()
-  if is_main or not running or (isyieldable and not isyieldable()) then return nil end
+-- The running coroutine. Where coxpcall is in use (Lua 5.1), the one that called its pcall.
+local function running_coroutine()
   local coxpcall = package.loaded.coxpcall
-  return coxpcall and coxpcall.running() or running
+  return coxpcall and coxpcall.running() or (coroutine.running())
 end
 
 -- ---- adapters -------------------------------------------------------------------------------
@@ -188,7 +185,7 @@ Loop.__index = Loop
 -- @treturn[1] what the adapter's `running` returned
 -- @treturn[2] nil where no loop runs it, and blocking is right
 function Loop:place()
-  local running = self._adapter.running()
+  local running = can_yield() and self._adapter.running()
   if not running then return nil end
   local place = self._places[running]
   if not place then
@@ -204,10 +201,10 @@ end
 -- @tparam Client client
 -- @treturn table|nil
 function Loop:open_logins(client)
-  local running = self._adapter.running() and loop.coroutine()
-  if not running then return nil end
-  local by_client = self._open_logins[running] or {}
-  self._open_logins[running] = by_client
+  if not (can_yield() and self._adapter.running()) then return nil end
+  local coroutine_ = running_coroutine()
+  local by_client = self._open_logins[coroutine_] or {}
+  self._open_logins[coroutine_] = by_client
   local list = client._open -- the same for a client that took another's place
   by_client[list] = by_client[list] or {}
   return by_client[list]
@@ -217,8 +214,9 @@ local of_adapter = setmetatable({}, { __mode = "k" })
 
 --- Waiting by an adapter. An adapter has these functions:
 --
--- - `running()`: the loop that runs the calling code, as any value that stands for it; nil or false
---   where none does or it cannot yield: the call then blocks.
+-- - `running()`: the loop that runs the calling coroutine, as any value that stands for it, or nil
+--   where none does: the call then blocks. It is not asked in the main program, nor where nothing
+--   can yield.
 -- - `suspend(waiter)`: yields the running coroutine until `resume(waiter)`. It may return earlier.
 -- - `resume(waiter)`: has the suspended coroutine go on, now or soon.
 -- - `watch(running, descriptor, step)`: has that loop call `step()` whenever the descriptor can be
@@ -236,7 +234,7 @@ function loop.of(adapter)
     made = setmetatable({
       _adapter = {
         running = adapter.running, suspend = adapter.suspend, resume = adapter.resume,
-        watch = adapter.watch, waiter = adapter.waiter or loop.coroutine,
+        watch = adapter.watch, waiter = adapter.waiter or running_coroutine,
       },
       _places = setmetatable({}, { __mode = "k" }),
       _open_logins = setmetatable({}, { __mode = "k" }),

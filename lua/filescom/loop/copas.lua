@@ -2,19 +2,18 @@
 --
 -- Copas does not tell which coroutines are its own: each that can yield is taken for one. It watches
 -- LuaSocket's objects; the descriptor is shown to it as such, and read by a coroutine that lives as
--- long as calls wait. Works with Copas 1 (Debian's) as with later ones. Depends on copas and
--- filescom.loop, whose documentation tells what these functions are.
+-- long as calls wait. Works with Copas 1 (Debian's) as with later ones. Depends on copas and LuaSocket;
+-- filescom.loop tells what these functions are.
 --
 -- @module filescom.loop.copas
 
-local loop = require "filescom.loop"
 local queue = require "copas"
 local socket = require "socket"
 
 local copas = {}
 
 function copas.running()
-  return loop.coroutine() and queue
+  return queue
 end
 
 if queue.pauseforever then

@@ -2,17 +2,16 @@
 --
 -- libuv knows no coroutines: each that can yield is taken for one that waits for its callbacks.
 -- An error in a coroutine goes on in the callback that resumed it, with the coroutine's traceback.
--- Depends on luv and filescom.loop, whose documentation tells what these functions are.
+-- Depends on luv; filescom.loop tells what these functions are.
 --
 -- @module filescom.loop.luv
 
-local loop = require "filescom.loop"
 local uv = require "luv"
 
 local luv = {}
 
 function luv.running()
-  return loop.coroutine() and uv
+  return uv
 end
 
 function luv.suspend()
