@@ -230,6 +230,12 @@ static void settle(filescom_engine *engine)
     fc_driver_arm(engine->driver);
 }
 
+void fc_engine_tell_watchers(filescom_engine *engine)
+{
+    if (!list_is_empty(&engine->ended))
+        fc_driver_alert(engine->driver);
+}
+
 void fc_engine_kick(filescom_engine *engine)
 {
     sigset_t before;
@@ -237,6 +243,7 @@ void fc_engine_kick(filescom_engine *engine)
 
     settle(engine);
     restore_signals(blocked, &before);
+    fc_engine_tell_watchers(engine); /* what libcurl does for one exchange may end others */
 }
 
 int fc_engine_advance(filescom_engine *engine, int64_t timeout_ms)
@@ -249,12 +256,6 @@ int fc_engine_advance(filescom_engine *engine, int64_t timeout_ms)
     settle(engine);
     restore_signals(blocked, &before);
     return events;
-}
-
-void fc_engine_tell_watchers(filescom_engine *engine)
-{
-    if (!list_is_empty(&engine->ended))
-        fc_driver_alert(engine->driver);
 }
 
 bool filescom_engine_step(filescom_engine *engine)

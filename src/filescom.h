@@ -76,7 +76,7 @@ void filescom_engine_release(filescom_engine *engine);
 
 /*
  * The descriptor that is readable when filescom_engine_step has something to do, or when exchanges
- * ended while another was waited for in place. It stays the engine's. -1 where there is no epoll:
+ * ended while another was begun or waited for. It stays the engine's. -1 where there is no epoll:
  * such an engine can only be waited on. After a fork the child has another.
  */
 int filescom_engine_descriptor(filescom_engine *engine);
