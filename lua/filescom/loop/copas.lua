@@ -16,11 +16,9 @@ function copas.running()
   return queue
 end
 
-if queue.pauseforever then
+if queue.wakeup then
 
-  function copas.suspend()
-    queue.pauseforever()
-  end
+  copas.suspend = queue.pauseforever or function () queue.sleep(-1) end
 
   function copas.resume(waiting)
     queue.wakeup(waiting)
