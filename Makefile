@@ -28,13 +28,13 @@ BINDING_SOURCES = $(wildcard src/lua_*.c)
 HEADERS         = $(wildcard src/*.h)
 CORE_OBJECTS    = $(CORE_SOURCES:src/%.c=build/core/%.o)
 LUA_MODULES     = $(wildcard lua/*.lua lua/filescom/*.lua lua/filescom/store/*.lua \
-                    lua/filescom/command/*.lua)
+                    lua/filescom/command/*.lua lua/filescom/loop/*.lua)
 
 # What Debian calls the things that the goals need.
 BUILD_PACKAGES = gcc libc6-dev make pkg-config libcurl4-openssl-dev lua-cjson lua5.4 liblua5.4-dev
 DEMO_PACKAGES  = $(BUILD_PACKAGES) lua-cqueues lua-luaossl lua-socket
 TEST_PACKAGES  = $(DEMO_PACKAGES) lua5.3 liblua5.3-dev lua5.1 liblua5.1-0-dev luajit2 lua-busted \
-                 luarocks curl openssl bsdutils unzip zip nginx-light libnginx-mod-http-lua \
+                 lua-luv lua-copas luarocks curl openssl bsdutils unzip zip nginx-light libnginx-mod-http-lua \
                  lua-filesystem redis-server lua-redis lua-nginx-redis lua-argparse mandoc
 FUZZ_PACKAGES  = $(BUILD_PACKAGES) clang libclang-rt-14-dev
 LINT_PACKAGES  = $(TEST_PACKAGES) lua-check clang-format cppcheck
@@ -101,11 +101,12 @@ FIND_SHARE  = package.path = "$(PREFIX)/share/lua/$(LUA_VERSION)/?.lua;" .. pack
 FIND_LIB    = package.cpath = "$(PREFIX)/lib/lua/$(LUA_VERSION)/?.so;" .. package.cpath
 
 install: all ## install for LUA_VERSION below PREFIX (and DESTDIR)
-	install -d $(SHARE)/filescom/store $(SHARE)/filescom/command $(LIB)/filescom $(BIN) $(MAN)
+	install -d $(SHARE)/filescom/store $(SHARE)/filescom/loop $(SHARE)/filescom/command $(LIB)/filescom $(BIN) $(MAN)
 	install -m 644 lua/filescom.lua $(SHARE)/
 	install -m 644 lua/filescom/*.lua $(SHARE)/filescom/
 	install -m 644 lua/filescom/store/*.lua $(SHARE)/filescom/store/
 	install -m 644 lua/filescom/command/*.lua $(SHARE)/filescom/command/
+	install -m 644 lua/filescom/loop/*.lua $(SHARE)/filescom/loop/
 	install -m 755 build/$(LUA_VERSION)/filescom/core.so $(LIB)/filescom/
 	sed -e '1s|.*|#!/usr/bin/env $(LUA)|' -e 's|^os[.]exit|$(FIND_SHARE); $(FIND_LIB)\n&|' bin/filescom >$(BIN)/filescom
 	chmod 755 $(BIN)/filescom
@@ -114,7 +115,8 @@ install: all ## install for LUA_VERSION below PREFIX (and DESTDIR)
 uninstall: ## remove what `make install` installed
 	rm -f $(SHARE)/filescom.lua $(LUA_MODULES:lua/%=$(SHARE)/%) $(LIB)/filescom/core.so \
 	    $(BIN)/filescom $(MAN)/filescom.1
-	rmdir $(SHARE)/filescom/store $(SHARE)/filescom/command $(SHARE)/filescom $(LIB)/filescom 2>/dev/null || true
+	rmdir $(SHARE)/filescom/store $(SHARE)/filescom/loop $(SHARE)/filescom/command $(SHARE)/filescom \
+	    $(LIB)/filescom 2>/dev/null || true
 
 clean: ## remove what was built
 	rm -rf build

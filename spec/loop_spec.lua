@@ -510,6 +510,19 @@ describe("a call in an event loop", function()
     assert.are.equal("", said)
   end)
 
+  for _, name in ipairs({ "luv", "cqueues", "copas" }) do
+    it("is what the example of " .. name .. " makes for each user of a file", function()
+      local users = api.write(("motor vroom\n"):rep(4) .. "motor wrong\n")
+      local path = package.path .. ";/usr/share/lua/5.1/?.lua" -- for Copas; see spec/support/loops.lua
+      local said = api.output_of(("LUA_PATH='%s' FILES_USERS=%s FILES_BASE_URL=%s %s examples/loops/%s.lua 2>&1"):format(
+        path, users, standin.http.base_url, api.quoted(api.interpreter()), name))
+      os.remove(users)
+      assert.is_truthy(said:find("4 of 5 users logged in", 1, true), said)
+      assert.is_truthy(said:find("motor: ", 1, true), said)
+      assert.are.same({}, standin:call("sessions"))
+    end)
+  end
+
   it("is refused by copas where select cannot watch a descriptor so high", function()
     loops.copas()
     local ok, why = pcall(require("filescom.loop.copas").watch, nil, 100000, print)

@@ -55,6 +55,7 @@ local LOCATIONS = {
     filescom.configure { user_agent = "another" }
     ngx.say(last())
   ]],
+  ["= /loop"] = 'ngx.say(select(2, pcall(filescom.new, { loop = {} })))',
   ["= /phases"] = 'ngx.say(last_one())',
   -- Logs in as the user that is asked for, waits here and there, and tells whose session it had.
   ["= /as"] = [[
@@ -139,6 +140,10 @@ describe("nginx:", function()
 
   it("a login stays this request's when the default client is configured anew", function()
     assert.are.equal("ended", server:get("/configured").body)
+  end)
+
+  it("a client takes no event loop, and says so", function()
+    assert.is_truthy(server:get("/loop").body:find("option 'loop' is not for nginx", 1, true))
   end)
 
   it("hundreds of users at once each have their own session and end it", function()
