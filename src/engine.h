@@ -45,7 +45,7 @@ void fc_engine_schedule(filescom_engine *engine);
 /* Starts the attempts that are due, those of new exchanges among them, without waiting. */
 void fc_engine_kick(filescom_engine *engine);
 
-/* After work that no step did: whoever watches the descriptor is to hear of what ended meanwhile. */
+/* After work that no step did: tells whoever watches the descriptor of what ended meanwhile. */
 void fc_engine_tell_watchers(filescom_engine *engine);
 
 /* Waits, works and settles what came of it; returns as fc_driver_wait. */
