@@ -1,7 +1,7 @@
 --- Files.com sessions: log in, answer a second factor, use the session, log out.
 --
 -- The functions of this module are those of one default client, which is made when it is first
--- needed. See README.md for the whole of the public interface. Depends on filescom.client and filescom.core;
+-- needed. See doc/reference.md for the whole of the public interface. Depends on filescom.client and filescom.core;
 -- everything else is loaded when it is used.
 --
 -- @module filescom
@@ -20,7 +20,7 @@ local function default()
 end
 
 --- Makes a client of its own.
--- @tparam[opt] table options see the README's table of options
+-- @tparam[opt] table options see doc/reference.md
 -- @treturn filescom.client.Client the client; a wrong option raises an error that names it
 function filescom.new(options)
   return Client.new(options)
@@ -28,7 +28,7 @@ end
 
 --- Sets options of the default client; those that are not named stay as they are.
 -- Sessions that are open stay open. Where an option is wrong an error is raised and nothing changes.
--- @tparam table options see the README's table of options
+-- @tparam table options see doc/reference.md
 function filescom.configure(options)
   if type(options) ~= "table" then
     core.usage_error("options must be a table, got %s", type(options))

@@ -55,7 +55,7 @@ local function tracer(options)
 end
 
 --- Makes a client.
--- @tparam[opt] table options see the README's table of options
+-- @tparam[opt] table options see doc/reference.md
 -- @tparam[opt] Client former a client whose place this one takes: its open logins are taken over
 -- @treturn Client
 function Client.new(options, former)

@@ -47,7 +47,7 @@ end
 --- Any other call of the API with this session.
 -- @tparam string method such as "GET"
 -- @tparam string path below the base URL, such as "/folders"
--- @tparam[opt] table options see the README's table of request options
+-- @tparam[opt] table options see doc/reference.md
 -- @treturn[1] table `status`, `headers` (found in any case), `data` (nil where the answer is empty)
 -- @treturn[2] nil
 -- @treturn[2] table the error
