@@ -18,26 +18,36 @@ PKG_CONFIG ?= pkg-config
 HARDENING   = -fstack-protector-strong -D_FORTIFY_SOURCE=2
 WARNINGS    = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 OWN_CFLAGS  = -std=gnu11 -fPIC -fvisibility=hidden $(WARNINGS) $(HARDENING)
-OWN_LDFLAGS = -shared -Wl,-z,relro,-z,now
-CURL_CFLAGS = $(shell $(PKG_CONFIG) --cflags libcurl)
-CURL_LIBS   = $(shell $(PKG_CONFIG) --libs libcurl)
-lua_cflags  = $(shell $(PKG_CONFIG) --cflags lua$(1))
+ifeq ($(shell uname -s),Darwin)
+OWN_LDFLAGS = -bundle -undefined dynamic_lookup
+else
+OWN_LDFLAGS = -shared -Wl,-z,relro,-z,now,--exclude-libs,ALL
+endif
+
+# pkg-config finds libcurl and Lua's headers, unless they are named: a libcurl elsewhere by the two
+# folders, as for LuaRocks (or all that it takes to link with it), and another Lua by LUA_CFLAGS.
+CURL_INCDIR ?=
+CURL_LIBDIR ?=
+CURL_CFLAGS = $(if $(CURL_INCDIR),-I$(CURL_INCDIR),$(shell $(PKG_CONFIG) --cflags libcurl))
+CURL_LIBS   = $(if $(CURL_LIBDIR),-L$(CURL_LIBDIR) $(CURL_LIBDIR:%=-Wl,-rpath,%) -lcurl,$(shell $(PKG_CONFIG) --libs libcurl))
+lua_cflags  = $(or $(LUA_CFLAGS),$(shell $(PKG_CONFIG) --cflags lua$(1)))
 
 CORE_SOURCES    = $(filter-out src/lua_%.c,$(wildcard src/*.c))
 BINDING_SOURCES = $(wildcard src/lua_*.c)
 HEADERS         = $(wildcard src/*.h)
 CORE_OBJECTS    = $(CORE_SOURCES:src/%.c=build/core/%.o)
 LUA_MODULES     = $(wildcard lua/*.lua lua/filescom/*.lua)
+VERSION         = $(shell sed -n 's/.*FILESCOM_VERSION "\(.*\)".*/\1/p' src/filescom.h)
 
 # What Debian calls the things that the goals need.
 BUILD_PACKAGES = gcc libc6-dev make pkg-config libcurl4-openssl-dev lua-cjson lua5.4 liblua5.4-dev
 DEMO_PACKAGES  = $(BUILD_PACKAGES) lua-cqueues lua-luaossl lua-socket
-TEST_PACKAGES  = $(DEMO_PACKAGES) lua5.3 liblua5.3-dev lua5.1 liblua5.1-0-dev luajit2 lua-busted \
-                 luarocks curl openssl bsdutils unzip zip nginx-light libnginx-mod-http-lua
+TEST_PACKAGES  = $(DEMO_PACKAGES) lua5.3 liblua5.3-dev lua5.1 liblua5.1-0-dev luajit2 \
+                 libluajit2-5.1-dev lua-busted luarocks git clang musl-tools curl openssl bsdutils unzip zip nginx-light libnginx-mod-http-lua
 FUZZ_PACKAGES  = $(BUILD_PACKAGES) clang libclang-rt-14-dev
 LINT_PACKAGES  = $(TEST_PACKAGES) lua-check clang-format cppcheck
 
-.PHONY: all help demo test fuzz lint install uninstall clean build
+.PHONY: all help demo test fuzz lint rockspec install uninstall clean build
 .DELETE_ON_ERROR:
 
 all: build/$(LUA_VERSION)/filescom/core.so ## build the module for LUA_VERSION (5.4, 5.3 or 5.1)
@@ -99,6 +109,11 @@ install: all ## install for LUA_VERSION below PREFIX (and DESTDIR)
 uninstall: ## remove what `make install` installed
 	rm -f $(SHARE)/filescom.lua $(LUA_MODULES:lua/%=$(SHARE)/%) $(LIB)/filescom/core.so
 	rmdir $(SHARE)/filescom $(LIB)/filescom 2>/dev/null || true
+
+# A released version is built from its tag, and is otherwise what the checkout is.
+rockspec: ## write the rockspec of this version, from that of the checkout
+	sed -e 's/^version = .*/version = "$(VERSION)-1"/' -e 's/^  url = .*/&\n  tag = "v$(VERSION)",/' \
+	    -e '/^-- The checkout/,/^$$/d' rockspec/filescom-scm-1.rockspec >rockspec/filescom-$(VERSION)-1.rockspec
 
 clean: ## remove what was built
 	rm -rf build

@@ -1,9 +1,10 @@
+-- The checkout's own: `luarocks make` builds what it stands in. `make rockspec` writes that of the
+-- version from it; the address is for `luarocks install` and is set where the repository is published.
+
 rockspec_format = "3.0"
 package = "filescom"
 version = "scm-1"
 
--- `luarocks make` builds the checkout it stands in; the address is for `luarocks install` and is set
--- where the repository is published.
 source = {
   url = "git+https://filescom.invalid/filescom.git",
 }
@@ -28,6 +29,18 @@ dependencies = {
 
 external_dependencies = {
   CURL = { library = "curl" },
+}
+
+test_dependencies = {
+  "busted >= 2.0",
+  "cqueues",
+  "luaossl",
+  "luasocket",
+}
+
+test = {
+  type = "busted",
+  flags = { "--no-recursive" },
 }
 
 build = {
