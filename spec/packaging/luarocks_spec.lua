@@ -88,6 +88,8 @@ describe("LuaRocks", function ()
     place:run("mkdir -p openresty/luajit/bin openresty/luajit/include")
     place:run("ln -s $(command -v luajit) openresty/luajit/bin/luajit")
     place:run("ln -s /usr/include/luajit-2.1 openresty/luajit/include/")
+    place:run("mkdir -p own/include own/lib && cp -r /usr/include/*/curl own/include/")
+    place:run("cp /usr/lib/*/libcurl.so.4 own/lib/ && ln -s libcurl.so.4 own/lib/libcurl.so")
   end)
 
   teardown(function () place:remove() end)
@@ -99,21 +101,33 @@ describe("LuaRocks", function ()
   end)
 
   for _, case in ipairs {
-    { name = "Lua 5.4", version = "5.4", interpreters = { "lua5.4" }, options = "--lua-version 5.4" },
+    { name = "Lua 5.4", version = "5.4", interpreters = { "lua5.4" }, options = "" },
     { name = "LuaJIT", version = "5.1", interpreters = { "luajit", "lua5.1" },
-      options = "--lua-version 5.1 --lua-dir=$PWD/openresty/luajit" },
+      options = "--lua-dir='%s/openresty/luajit'" },
   } do
-    local short = case.version
-    local options = case.options
+    local version = case.version
 
-    it("makes the checkout on " .. case.name, function ()
-      local luarocks = configure("made" .. short, options:gsub("%$PWD", place.directory))
-      place:run(("cd checkout && %s make %s"):format(luarocks, SCM))
-      for _, interpreter in ipairs(case.interpreters) do place:log_in(interpreter, "made" .. short, short) end
+    local function luarocks_for(tree)
+      return configure(tree, ("--lua-version %s %s"):format(version, case.options:format(place.directory)))
+    end
+
+    local function log_in(tree)
+      local loaded
+      for _, interpreter in ipairs(case.interpreters) do loaded = place:log_in(interpreter, tree, version) end
+      return loaded
+    end
+
+    it("makes the checkout on " .. case.name .. ", with a libcurl elsewhere", function ()
+      local tree = "made" .. version
+      local said = place:run(("cd checkout && %s make %s CURL_INCDIR=%s/own/include CURL_LIBDIR=%s/own/lib"):format(
+        luarocks_for(tree), SCM, place.directory, place.directory))
+      assert.is_truthy(said:find("-I" .. place.directory .. "/own/include", 1, true))
+      local loaded = log_in(tree)
+      assert.is_truthy(loaded:find(place.directory .. "/own/lib/libcurl.so", 1, true), loaded)
     end)
 
     it("tests what it made with busted on " .. case.name, function ()
-      local luarocks = configure("made" .. short, options:gsub("%$PWD", place.directory))
+      local luarocks = luarocks_for("made" .. version)
       place:run(("cd busted && %s make busted-2.1.1-1.rockspec"):format(luarocks))
       local said = place:run(('cd checkout && eval "$(%s path)" && %s test %s -- %s'):format(luarocks, luarocks, SCM,
         "spec/session_spec.lua spec/errors_spec.lua"))
@@ -123,30 +137,19 @@ describe("LuaRocks", function ()
 
     it("packs this version from its tag, builds that, packs and installs what it built, on " .. case.name, function ()
       local release = "filescom-" .. require("filescom")._VERSION .. "-1"
-      local packed = "packed" .. short
-      local built = configure("built" .. short, options:gsub("%$PWD", place.directory))
-      local installed = configure("installed" .. short, options:gsub("%$PWD", place.directory))
+      local built, installed, packed = "built" .. version, "installed" .. version, "packed" .. version
+      local luarocks = luarocks_for(built)
       place:run("mkdir " .. packed)
-      place:run(("cd %s && %s pack ../checkout/rockspec/%s.rockspec"):format(packed, built, release))
-      place:run(("cd %s && %s install %s.src.rock"):format(packed, built, release))
-      place:run(("cd %s && %s pack filescom && rm %s.src.rock"):format(packed, built, release))
-      place:run(("rm -rf built%s && cd %s && %s install %s.*.rock"):format(short, packed, installed, release))
-      for _, interpreter in ipairs(case.interpreters) do place:log_in(interpreter, "installed" .. short, short) end
+      place:run(("cd %s && %s pack ../checkout/rockspec/%s.rockspec"):format(packed, luarocks, release))
+      place:run(("cd %s && %s install %s.src.rock"):format(packed, luarocks, release))
+      place:run(("cd %s && %s pack filescom && rm %s.src.rock"):format(packed, luarocks, release))
+      place:run(("rm -rf %s && cd %s && %s install %s.*.rock"):format(built, packed, luarocks_for(installed), release))
+      log_in(installed)
     end)
   end
 
   it("makes a module that exports nothing but its entry", function ()
     local symbols = place:run("nm -D --defined-only made5.4/lib/lua/5.4/filescom/core.so")
     assert.are.equal("luaopen_filescom_core", symbols:match("^%x+ T (%S+)%s*$"))
-  end)
-
-  it("finds a libcurl elsewhere by CURL_INCDIR and CURL_LIBDIR", function ()
-    place:run("mkdir -p own/include own/lib && cp -r /usr/include/*/curl own/include/")
-    place:run("cp /usr/lib/*/libcurl.so.4 own/lib/ && ln -s libcurl.so.4 own/lib/libcurl.so")
-    local said = place:run(("cd checkout && %s make %s CURL_INCDIR=%s/own/include CURL_LIBDIR=%s/own/lib"):format(
-      configure("own5.4", "--lua-version 5.4"), SCM, place.directory, place.directory))
-    assert.is_truthy(said:find("-I" .. place.directory .. "/own/include", 1, true))
-    local loaded = place:log_in("lua5.4", "own5.4", "5.4")
-    assert.is_truthy(loaded:find(place.directory .. "/own/lib/libcurl.so", 1, true), loaded)
   end)
 end)
