@@ -85,7 +85,7 @@ test: ## run the specs on every Lua, and those of nginx
 	@.ci/packages $(TEST_PACKAGES)
 	@$(MAKE) --no-print-directory build
 	@.ci/specs $(foreach lua,$(INTERPRETERS),$(lua):$(call abi_of,$(lua)):spec) \
-	    lua5.4:5.4:spec/core lua5.4:5.4:spec/packaging lua5.4:5.4:spec/nginx
+	    lua5.4:5.4:spec/core lua5.4:5.4:spec/documents lua5.4:5.4:spec/packaging lua5.4:5.4:spec/nginx
 
 fuzz: ## every fuzzer at once, for HOURS (1)
 	@.ci/packages $(FUZZ_PACKAGES)
