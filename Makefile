@@ -43,11 +43,13 @@ VERSION         = $(shell sed -n 's/.*FILESCOM_VERSION "\(.*\)".*/\1/p' src/file
 BUILD_PACKAGES = gcc libc6-dev make pkg-config libcurl4-openssl-dev lua-cjson lua5.4 liblua5.4-dev
 DEMO_PACKAGES  = $(BUILD_PACKAGES) lua-cqueues lua-luaossl lua-socket
 TEST_PACKAGES  = $(DEMO_PACKAGES) lua5.3 liblua5.3-dev lua5.1 liblua5.1-0-dev luajit2 \
-                 libluajit2-5.1-dev lua-busted luarocks git clang musl-tools curl openssl bsdutils unzip zip nginx-light libnginx-mod-http-lua
+                 libluajit2-5.1-dev lua-busted luarocks git clang musl-tools $(DOC_PACKAGES) curl \
+                 openssl bsdutils unzip zip nginx-light libnginx-mod-http-lua
+DOC_PACKAGES   = lua-ldoc lua-discount lua5.1
 FUZZ_PACKAGES  = $(BUILD_PACKAGES) clang libclang-rt-14-dev
 LINT_PACKAGES  = $(TEST_PACKAGES) lua-check clang-format cppcheck
 
-.PHONY: all help demo test fuzz lint rockspec install uninstall clean build
+.PHONY: all help demo test fuzz lint doc types rockspec install uninstall clean build
 .DELETE_ON_ERROR:
 
 all: build/$(LUA_VERSION)/filescom/core.so ## build the module for LUA_VERSION (5.4, 5.3 or 5.1)
@@ -95,20 +97,45 @@ lint: ## check style and hunt for mistakes, without running anything
 	@.ci/packages $(LINT_PACKAGES)
 	@.ci/lint
 
+# LDoc's Markdown knows no fences, and its pages have names of their own.
+build/pages/%.md: %.md
+	@mkdir -p $(@D)
+	sed -E -e '/^```/,/^```/{s/^```.*//;t;s/^/    /;}' \
+	    -e 's/\]\((doc\/|\.\.\/)?([A-Za-z]+\.md)(#[^)]*)?\)/](\2.html)/g' \
+	    -e ':again;s/(\]\(#[^)-]*)-/\1_/;tagain;s/\]\(#([a-z])/](#\u\1/g' $< >$@
+
+PAGES = README.md $(wildcard doc/*.md) SECURITY.md CHANGELOG.md
+
+doc: ## build the pages of the reference, to read at build/doc/index.html
+	@.ci/packages $(DOC_PACKAGES)
+	@rm -rf build/doc build/pages
+	@$(MAKE) --no-print-directory -s $(PAGES:%=build/pages/%)
+	@ldoc --quiet --fatalwarnings --testing . >build/doc.log || { cat build/doc.log; exit 1; }
+	@# LDoc's links to a class miss the name that it gives the class's place.
+	@for class in $$(sed -n -E 's/.*name="Class_([A-Za-z]+)".*/\1/p' build/doc/modules/*.html); do \
+	    sed -i "s/html#$$class\"/html#Class_$$class\"/g" build/doc/modules/*.html; done
+
+types: ## have lua-language-server check the annotations by the examples and some mistakes
+	@.ci/types
+
 # ---- installing -------------------------------------------------------------------------------
 
 SHARE = $(DESTDIR)$(PREFIX)/share/lua/$(LUA_VERSION)
+TYPES = $(DESTDIR)$(PREFIX)/share/filescom/types
 LIB   = $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_VERSION)
 
 install: all ## install for LUA_VERSION below PREFIX (and DESTDIR)
-	install -d $(SHARE)/filescom $(LIB)/filescom
+	install -d $(SHARE)/filescom $(LIB)/filescom $(TYPES)/filescom
 	install -m 644 lua/filescom.lua $(SHARE)/
 	install -m 644 lua/filescom/*.lua $(SHARE)/filescom/
 	install -m 755 build/$(LUA_VERSION)/filescom/core.so $(LIB)/filescom/
+	install -m 644 types/filescom.lua $(TYPES)/
+	install -m 644 types/filescom/*.lua $(TYPES)/filescom/
 
 uninstall: ## remove what `make install` installed
 	rm -f $(SHARE)/filescom.lua $(LUA_MODULES:lua/%=$(SHARE)/%) $(LIB)/filescom/core.so
-	rmdir $(SHARE)/filescom $(LIB)/filescom 2>/dev/null || true
+	rm -rf $(TYPES)
+	rmdir $(SHARE)/filescom $(LIB)/filescom $(DESTDIR)$(PREFIX)/share/filescom 2>/dev/null || true
 
 # A released version is built from its tag, and is otherwise what the checkout is.
 rockspec: ## write the rockspec of this version, from that of the checkout

@@ -84,4 +84,5 @@ build = {
       libdirs = { "$(CURL_LIBDIR)" },
     },
   },
+  copy_directories = { "doc", "types" },
 }

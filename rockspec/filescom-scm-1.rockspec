@@ -86,4 +86,5 @@ build = {
       libdirs = { "$(CURL_LIBDIR)" },
     },
   },
+  copy_directories = { "doc", "types" },
 }

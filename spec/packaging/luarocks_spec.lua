@@ -145,6 +145,7 @@ describe("LuaRocks", function ()
       place:run(("cd %s && %s pack filescom && rm %s.src.rock"):format(packed, luarocks, release))
       place:run(("rm -rf %s && cd %s && %s install %s.*.rock"):format(built, packed, luarocks_for(installed), release))
       log_in(installed)
+      place:run(("test -f %s/lib/luarocks/rocks-%s/filescom/*/types/filescom.lua"):format(installed, version))
     end)
   end
 

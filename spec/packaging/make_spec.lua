@@ -37,10 +37,13 @@ describe("installing by make", function ()
     assert.are.equal("", place:run("find undone -type f"))
   end)
 
-  it("installs every module and every program", function ()
+  it("installs every module, every annotation and every program", function ()
     place:run("make -j2 -C checkout install LUA_VERSION=5.4 PREFIX=$PWD/whole")
     for file in packaging.run("cd lua && find . -name '*.lua'"):gmatch("[^\n]+") do
       place:run(("test -f 'whole/share/lua/5.4/%s'"):format(file))
+    end
+    for file in packaging.run("find types -name '*.lua'"):gmatch("[^\n]+") do
+      place:run(("test -f 'whole/share/filescom/%s'"):format(file))
     end
     for file in packaging.run("test ! -d bin || ls bin"):gmatch("[^\n]+") do
       place:run(("test -x 'whole/bin/%s'"):format(file))
