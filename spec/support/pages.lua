@@ -1,9 +1,11 @@
 -- The pages of the project and the examples in them: Markdown's fenced and indented blocks, the `@usage` of comments.
 -- Depends on a shell and the files alone; run from the top of the project.
 --
--- A block that cannot be run is preceded by an HTML comment that says why, which no reader sees:
+-- A block that cannot be run is preceded by an HTML comment that says why, which no reader sees, and so is one that
+-- only one Lua can run:
 --
 --   <!-- not run: needs an account -->
+--   <!-- needs Lua 5.4 -->
 
 local pages = {}
 
@@ -30,15 +32,16 @@ function pages.modules()
   return listed("find lua -name '*.lua' | LC_ALL=C sort")
 end
 
--- Why the block that begins after a line is not run, or nil.
-local function reason_before(lines, i)
-  while i > 0 and lines[i] == "" do i = i - 1 end
-  return i > 0 and lines[i]:match("^<!%-%- not run: (.-) %-%->$") or nil
+-- The HTML comment that stands before a line, or "".
+local function comment_before(lines, i)
+  repeat i = i - 1 until i < 1 or lines[i] ~= ""
+  return lines[i] and lines[i]:match("^<!%-%- (.-) %-%->$") or ""
 end
 
-local function add(blocks, path, line, language, text, not_run)
+local function add(blocks, path, line, language, text, comment)
   blocks[#blocks + 1] = {
-    place = path .. ":" .. line, path = path, line = line, language = language, text = text, not_run = not_run,
+    place = path .. ":" .. line, path = path, line = line, language = language, text = text,
+    not_run = comment:match("^not run: (.+)$"), needs = comment:match("^needs (.+)$"),
   }
 end
 
@@ -47,7 +50,7 @@ local function read_fenced(blocks, path, lines, i)
   local language, from = lines[i]:match("^```%s*(%S*)"), i + 1
   local to = from
   while lines[to] and lines[to]:sub(1, 3) ~= "```" do to = to + 1 end
-  add(blocks, path, from, language, table.concat(lines, "\n", from, to - 1) .. "\n", reason_before(lines, i - 1))
+  add(blocks, path, from, language, table.concat(lines, "\n", from, to - 1) .. "\n", comment_before(lines, i))
   return to
 end
 
@@ -59,12 +62,12 @@ local function read_indented(blocks, path, lines, i)
     text[#text + 1] = lines[to]:sub(5)
     to = to + 1
   end
-  add(blocks, path, i, "sh", table.concat(text, "\n") .. "\n", reason_before(lines, i - 1))
+  add(blocks, path, i, "sh", table.concat(text, "\n") .. "\n", comment_before(lines, i))
   return to - 1
 end
 
---- The blocks of a page: `place` ("README.md:12"), `language` ("sh" for what is only indented), `text`, and `not_run`,
--- why it is not run.
+--- The blocks of a page: `place` ("README.md:12"), `language` ("sh" for what is only indented), `text`, `not_run`, why
+-- it is not run, and `needs`, the Lua that it needs ("Lua 5.4"); nil otherwise.
 function pages.blocks(path)
   local lines, blocks, i = lines_of(path), {}, 1
   while lines[i] do
@@ -88,7 +91,7 @@ function pages.usages(path)
         i = i + 1
         text[#text + 1] = lines[i]:gsub("^%s*%-%- ?", "")
       end
-      add(blocks, path, from, "lua", table.concat(text, "\n") .. "\n")
+      add(blocks, path, from, "lua", table.concat(text, "\n") .. "\n", "")
     end
     i = i + 1
   end
