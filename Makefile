@@ -18,10 +18,19 @@ PKG_CONFIG ?= pkg-config
 HARDENING   = -fstack-protector-strong -D_FORTIFY_SOURCE=2
 WARNINGS    = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 OWN_CFLAGS  = -std=gnu11 -fPIC -fvisibility=hidden $(WARNINGS) $(HARDENING)
-OWN_LDFLAGS = -shared -Wl,-z,relro,-z,now
-CURL_CFLAGS = $(shell $(PKG_CONFIG) --cflags libcurl)
-CURL_LIBS   = $(shell $(PKG_CONFIG) --libs libcurl)
-lua_cflags  = $(shell $(PKG_CONFIG) --cflags lua$(1))
+ifeq ($(shell uname -s),Darwin)
+OWN_LDFLAGS = -bundle -undefined dynamic_lookup
+else
+OWN_LDFLAGS = -shared -Wl,-z,relro,-z,now,--exclude-libs,ALL
+endif
+
+# pkg-config finds libcurl and Lua's headers, unless they are named: a libcurl elsewhere by the two
+# folders, as for LuaRocks (or all that it takes to link with it), and another Lua by LUA_CFLAGS.
+CURL_INCDIR ?=
+CURL_LIBDIR ?=
+CURL_CFLAGS = $(if $(CURL_INCDIR),-I$(CURL_INCDIR),$(shell $(PKG_CONFIG) --cflags libcurl))
+CURL_LIBS   = $(if $(CURL_LIBDIR),-L$(CURL_LIBDIR) $(CURL_LIBDIR:%=-Wl,-rpath,%) -lcurl,$(shell $(PKG_CONFIG) --libs libcurl))
+lua_cflags  = $(or $(LUA_CFLAGS),$(shell $(PKG_CONFIG) --cflags lua$(1)))
 
 CORE_SOURCES    = $(filter-out src/lua_%.c,$(wildcard src/*.c))
 BINDING_SOURCES = $(wildcard src/lua_*.c)
@@ -29,17 +38,20 @@ HEADERS         = $(wildcard src/*.h)
 CORE_OBJECTS    = $(CORE_SOURCES:src/%.c=build/core/%.o)
 LUA_MODULES     = $(wildcard lua/*.lua lua/filescom/*.lua lua/filescom/store/*.lua \
                     lua/filescom/command/*.lua lua/filescom/loop/*.lua)
+VERSION         = $(shell sed -n 's/.*FILESCOM_VERSION "\(.*\)".*/\1/p' src/filescom.h)
 
 # What Debian calls the things that the goals need.
 BUILD_PACKAGES = gcc libc6-dev make pkg-config libcurl4-openssl-dev lua-cjson lua5.4 liblua5.4-dev
 DEMO_PACKAGES  = $(BUILD_PACKAGES) lua-cqueues lua-luaossl lua-socket
-TEST_PACKAGES  = $(DEMO_PACKAGES) lua5.3 liblua5.3-dev lua5.1 liblua5.1-0-dev luajit2 lua-busted \
-                 lua-luv lua-copas luarocks curl openssl bsdutils unzip zip nginx-light libnginx-mod-http-lua \
+TEST_PACKAGES  = $(DEMO_PACKAGES) lua5.3 liblua5.3-dev lua5.1 liblua5.1-0-dev luajit2 \
+                 libluajit2-5.1-dev lua-busted luarocks git clang musl-tools $(DOC_PACKAGES) curl \
+                 openssl bsdutils unzip zip nginx-light libnginx-mod-http-lua lua-luv lua-copas \
                  lua-filesystem redis-server lua-redis lua-nginx-redis lua-argparse mandoc
+DOC_PACKAGES   = lua-ldoc lua-discount lua5.1
 FUZZ_PACKAGES  = $(BUILD_PACKAGES) clang libclang-rt-14-dev
 LINT_PACKAGES  = $(TEST_PACKAGES) lua-check clang-format cppcheck
 
-.PHONY: all help demo test fuzz lint install uninstall clean build
+.PHONY: all help demo test fuzz lint doc types rockspec install uninstall clean build
 .DELETE_ON_ERROR:
 
 all: build/$(LUA_VERSION)/filescom/core.so ## build the module for LUA_VERSION (5.4, 5.3 or 5.1)
@@ -77,7 +89,7 @@ test: ## run the specs on every Lua, and those of nginx
 	@.ci/packages $(TEST_PACKAGES)
 	@$(MAKE) --no-print-directory build
 	@.ci/specs $(foreach lua,$(INTERPRETERS),$(lua):$(call abi_of,$(lua)):spec) \
-	    lua5.4:5.4:spec/core lua5.4:5.4:spec/packaging lua5.4:5.4:spec/nginx \
+	    lua5.4:5.4:spec/core lua5.4:5.4:spec/documents lua5.4:5.4:spec/packaging lua5.4:5.4:spec/nginx \
 	    lua5.4:5.4:spec/keeper lua5.4:5.4:spec/command luajit:5.1:spec/command
 
 fuzz: ## every fuzzer at once, for HOURS (1)
@@ -88,9 +100,31 @@ lint: ## check style and hunt for mistakes, without running anything
 	@.ci/packages $(LINT_PACKAGES)
 	@.ci/lint
 
+# LDoc's Markdown knows no fences, and its pages have names of their own.
+build/pages/%.md: %.md
+	@mkdir -p $(@D)
+	sed -E -e '/^```/,/^```/{s/^```.*//;t;s/^/    /;}' \
+	    -e 's/\]\((doc\/|\.\.\/)?([A-Za-z]+\.md)(#[^)]*)?\)/](\2.html)/g' \
+	    -e ':again;s/(\]\(#[^)-]*)-/\1_/;tagain;s/\]\(#([a-z])/](#\u\1/g' $< >$@
+
+PAGES = README.md $(wildcard doc/*.md) SECURITY.md CHANGELOG.md
+
+doc: ## build the pages of the reference, to read at build/doc/index.html
+	@.ci/packages $(DOC_PACKAGES)
+	@rm -rf build/doc build/pages
+	@$(MAKE) --no-print-directory -s $(PAGES:%=build/pages/%)
+	@ldoc --quiet --fatalwarnings --testing . >build/doc.log || { cat build/doc.log; exit 1; }
+	@# LDoc's links to a class miss the name that it gives the class's place.
+	@for class in $$(sed -n -E 's/.*name="Class_([A-Za-z]+)".*/\1/p' build/doc/modules/*.html); do \
+	    sed -i "s/html#$$class\"/html#Class_$$class\"/g" build/doc/modules/*.html; done
+
+types: ## have lua-language-server check the annotations by the examples and some mistakes
+	@.ci/types
+
 # ---- installing -------------------------------------------------------------------------------
 
 SHARE = $(DESTDIR)$(PREFIX)/share/lua/$(LUA_VERSION)
+TYPES = $(DESTDIR)$(PREFIX)/share/filescom/types
 LIB   = $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_VERSION)
 BIN   = $(DESTDIR)$(PREFIX)/bin
 MAN   = $(DESTDIR)$(PREFIX)/share/man/man1
@@ -101,7 +135,8 @@ FIND_SHARE  = package.path = "$(PREFIX)/share/lua/$(LUA_VERSION)/?.lua;" .. pack
 FIND_LIB    = package.cpath = "$(PREFIX)/lib/lua/$(LUA_VERSION)/?.so;" .. package.cpath
 
 install: all ## install for LUA_VERSION below PREFIX (and DESTDIR)
-	install -d $(SHARE)/filescom/store $(SHARE)/filescom/loop $(SHARE)/filescom/command $(LIB)/filescom $(BIN) $(MAN)
+	install -d $(SHARE)/filescom/store $(SHARE)/filescom/loop $(SHARE)/filescom/command \
+	    $(LIB)/filescom $(TYPES)/filescom $(BIN) $(MAN)
 	install -m 644 lua/filescom.lua $(SHARE)/
 	install -m 644 lua/filescom/*.lua $(SHARE)/filescom/
 	install -m 644 lua/filescom/store/*.lua $(SHARE)/filescom/store/
@@ -111,12 +146,20 @@ install: all ## install for LUA_VERSION below PREFIX (and DESTDIR)
 	sed -e '1s|.*|#!/usr/bin/env $(LUA)|' -e 's|^os[.]exit|$(FIND_SHARE); $(FIND_LIB)\n&|' bin/filescom >$(BIN)/filescom
 	chmod 755 $(BIN)/filescom
 	install -m 644 doc/filescom.1 $(MAN)/
+	install -m 644 types/filescom.lua $(TYPES)/
+	install -m 644 types/filescom/*.lua $(TYPES)/filescom/
 
 uninstall: ## remove what `make install` installed
 	rm -f $(SHARE)/filescom.lua $(LUA_MODULES:lua/%=$(SHARE)/%) $(LIB)/filescom/core.so \
 	    $(BIN)/filescom $(MAN)/filescom.1
+	rm -rf $(TYPES)
 	rmdir $(SHARE)/filescom/store $(SHARE)/filescom/loop $(SHARE)/filescom/command $(SHARE)/filescom \
-	    $(LIB)/filescom 2>/dev/null || true
+	    $(LIB)/filescom $(DESTDIR)$(PREFIX)/share/filescom 2>/dev/null || true
+
+# A released version is built from its tag, and is otherwise what the checkout is.
+rockspec: ## write the rockspec of this version, from that of the checkout
+	sed -e 's/^version = .*/version = "$(VERSION)-1"/' -e 's/^  url = .*/&\n  tag = "v$(VERSION)",/' \
+	    -e '/^-- The checkout/,/^$$/d' rockspec/filescom-scm-1.rockspec >rockspec/filescom-$(VERSION)-1.rockspec
 
 clean: ## remove what was built
 	rm -rf build

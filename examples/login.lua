@@ -54,7 +54,7 @@ if not password then fail "no password" end
 local command = setting "FILES_OTP_COMMAND"
 local session, err = client:login_with_otp({ username = username, password = password },
   command and code_from_command(command) or terminal.get_code)
-if not session then fail(err) end
+if not session then return fail(err) end
 print("Logged in: " .. tostring(session))
 print("The session ends by itself at " .. tostring(session.timeout_at))
 
@@ -67,6 +67,6 @@ if answer then
 end
 
 local ended, logout_err = session:logout()
-if not ended then fail(logout_err) end
+if not ended then return fail(logout_err) end
 print("Logged out: HTTP " .. ended.status)
 if not answer then fail(request_err) end

@@ -1,15 +1,23 @@
 --- Files.com sessions: log in, answer a second factor, use the session, log out.
 --
 -- The functions of this module are those of one default client, which is made when it is first
--- needed. See README.md for the whole of the public interface. Depends on filescom.client and filescom.core;
--- everything else is loaded when it is used.
+-- needed. Depends on filescom.client and filescom.core; everything else is loaded when it is used.
 --
 -- @module filescom
+-- @usage
+-- local filescom = require "filescom"
+--
+-- local session = assert(filescom.login { username = "motor", password = "vroom" })
+-- print(session.id, session.timeout_at)
+-- filescom.logout()
 
 local Client = require "filescom.client"
 local core = require "filescom.core"
 
-local filescom = { _VERSION = Client._VERSION }
+local filescom = {
+  --- The version, such as "0.1.0".
+  _VERSION = Client._VERSION,
+}
 
 local default_options = {}
 local default_client
@@ -20,15 +28,20 @@ local function default()
 end
 
 --- Makes a client of its own.
--- @tparam[opt] table options see the README's table of options
+-- @tparam[opt] table options what it does otherwise than by default, see doc/reference.md
 -- @treturn filescom.client.Client the client; a wrong option raises an error that names it
+-- @usage
+-- local client = filescom.new { timeout = 10, language = "de" }
+-- local session = assert(client:login { username = "motor", password = "vroom" })
+-- client:logout(session)
+-- client:close()
 function filescom.new(options)
   return Client.new(options)
 end
 
 --- Sets options of the default client; those that are not named stay as they are.
 -- Sessions that are open stay open. Where an option is wrong an error is raised and nothing changes.
--- @tparam table options see the README's table of options
+-- @tparam table options as for `new`
 function filescom.configure(options)
   if type(options) ~= "table" then
     core.usage_error("options must be a table, got %s", type(options))
@@ -44,6 +57,10 @@ function filescom.configure(options)
 end
 
 --- Logs in on the default client. See `filescom.client.Client:login`.
+-- @tparam table credentials `username`, `password`, `otp`, `partial_session_id`: strings
+-- @treturn[1] filescom.session.Session
+-- @treturn[2] nil
+-- @treturn[2] filescom.errors.Error
 function filescom.login(credentials)
   local session, err = default():_login(credentials)
   return session, err
@@ -51,17 +68,29 @@ end
 
 --- Logs in on the default client and answers a second factor.
 -- See `filescom.client.Client:login_with_otp`.
+-- @tparam table credentials as for `login`
+-- @tparam function get_code given a challenge, returns a code
+-- @tparam[opt] table options `attempts`: how many codes are asked for at most (default 3)
+-- @treturn[1] filescom.session.Session
+-- @treturn[2] nil
+-- @treturn[2] filescom.errors.Error
 function filescom.login_with_otp(credentials, get_code, options)
   return default():login_with_otp(credentials, get_code, options)
 end
 
 --- Ends a session, or the last login of the default client that is still open.
 -- See `filescom.client.Client:logout`.
+-- @tparam[opt] filescom.session.Session|string session a session or its id
+-- @treturn[1] table `status` and `request_id`
+-- @treturn[2] nil
+-- @treturn[2] filescom.errors.Error
 function filescom.logout(session)
   return default():_logout(session)
 end
 
 --- Takes up a session that exists already. See `filescom.client.Client:session`.
+-- @tparam string|table id_or_table an id, or a session's fields as they were written down
+-- @treturn filescom.session.Session
 function filescom.session(id_or_table)
   return default():session(id_or_table)
 end

@@ -1,9 +1,10 @@
+-- The checkout's own: `luarocks make` builds what it stands in. `make rockspec` writes that of the
+-- version from it; the address is for `luarocks install` and is set where the repository is published.
+
 rockspec_format = "3.0"
 package = "filescom"
 version = "scm-1"
 
--- `luarocks make` builds the checkout it stands in; the address is for `luarocks install` and is set
--- where the repository is published.
 source = {
   url = "git+https://filescom.invalid/filescom.git",
 }
@@ -29,6 +30,19 @@ dependencies = {
 
 external_dependencies = {
   CURL = { library = "curl" },
+}
+
+test_dependencies = {
+  "busted >= 2.0",
+  "cqueues",
+  "luaossl",
+  "luasocket",
+}
+
+-- Left out is a test of how make links.
+test = {
+  type = "busted",
+  flags = { "--no-recursive", "--filter-out=relocations" },
 }
 
 build = {
@@ -106,5 +120,5 @@ build = {
   install = {
     bin = { filescom = "bin/filescom" },
   },
-  copy_directories = { "doc" },
+  copy_directories = { "doc", "types" },
 }

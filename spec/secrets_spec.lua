@@ -4,7 +4,7 @@
 local socket = require "socket"
 local standin_support = require "spec.support.standin"
 
-local interpreter = arg and arg[-1] or "lua5.4"
+local interpreter = require("spec.support.api").interpreter()
 local shares_strings = _VERSION == "Lua 5.1"
 
 local function unshifted(text)

@@ -64,10 +64,11 @@ local function tracer(options)
   return require("filescom.trace").new(debug)
 end
 
---- Makes a client.
--- @tparam[opt] table options see the README's table of options
+--- Makes a client; `filescom.new` is the public name.
+-- @tparam[opt] table options what it does otherwise than by default, see doc/reference.md
 -- @tparam[opt] Client former a client whose place this one takes: its open logins are taken over
 -- @treturn Client
+-- @local
 function Client.new(options, former)
   if options ~= nil and type(options) ~= "table" then
     core.usage_error("options must be a table, got %s", type(options))
@@ -185,10 +186,11 @@ end
 --- Logs in at a base URL, and in another region where the service says so.
 -- For the modules of this library: `login` is the public one. `withheld` is a secret that is not
 -- sent this time, but must not be in an error either.
--- @treturn[1] Session
+-- @treturn[1] filescom.session.Session
 -- @treturn[2] nil
--- @treturn[2] table the error
+-- @treturn[2] filescom.errors.Error
 -- @treturn[2] string the base URL that gave it
+-- @local
 function Client:_login(credentials, base_url, withheld)
   local session, err, asked = login_at(self, credentials, base_url, withheld)
   if session or err.type ~= REGION_MISMATCH then return session, err, asked end
@@ -200,9 +202,9 @@ end
 
 --- Logs in.
 -- @tparam table credentials `username`, `password`, `otp`, `partial_session_id`: strings
--- @treturn[1] Session
+-- @treturn[1] filescom.session.Session
 -- @treturn[2] nil
--- @treturn[2] table the error
+-- @treturn[2] filescom.errors.Error
 function Client:login(credentials)
   check(self)
   local session, err = self:_login(credentials)
@@ -215,9 +217,9 @@ end
 --   to answer with), or nil and why there is none; it may yield. Optional where there is `otp_secret`
 -- @tparam[opt] table options `attempts`: how many codes are asked for at most (default 3);
 --   `otp_secret`: base32, or a function that returns it; answers `totp` without asking anybody
--- @treturn[1] Session
+-- @treturn[1] filescom.session.Session
 -- @treturn[2] nil
--- @treturn[2] table the error
+-- @treturn[2] filescom.errors.Error
 function Client:login_with_otp(credentials, get_code, options)
   check(self)
   return require("filescom.otp").login(self, credentials, get_code, options)
@@ -242,11 +244,11 @@ local function none(message)
 end
 
 --- Ends a session.
--- @tparam[opt] Session|string session a session or its id; without it, the last login of this
+-- @tparam[opt] filescom.session.Session|string session a session or its id; without it, the last login of this
 --   client that is still open
 -- @treturn[1] table `status` and `request_id`
 -- @treturn[2] nil
--- @treturn[2] table the error; `session/none` where there is nothing to log out
+-- @treturn[2] filescom.errors.Error `session/none` where there is nothing to log out
 function Client:logout(session)
   check(self)
   return self:_logout(session)
@@ -271,7 +273,7 @@ end
 --- Takes up a session that exists already. Sends nothing.
 -- @tparam string|table id_or_table an id, or a session's fields as they were written down; the
 --   table is copied
--- @treturn Session; raises an error where the id or the base_url cannot be used
+-- @treturn filescom.session.Session its table; raises an error where the id or the base_url cannot be used
 function Client:session(id_or_table)
   check(self)
   local session = {}

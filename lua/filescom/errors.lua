@@ -12,11 +12,24 @@ local errors = {}
 
 local MAX_TEXT = 500
 
+--- An error. `tostring` makes one line of it to show a person.
+-- @table Error
+-- @field type always a string: the service's, such as "not-authenticated/locked-out", or this library's
+-- @field group the part of `type` before the "/"
+-- @field message readable text
+-- @field title readable text, shorter
+-- @field status the HTTP status, where an answer came
+-- @field request_id for the service's support
+-- @field retry_after seconds, where the service named them
+-- @field data as the service sent it
+-- @field errors as the service sent them
+-- @field model_errors as the service sent them
+-- @field reason why `get_code` gave up, or why a region was not followed
 local Error = {}
 Error.__index = Error
 Error.__name = "filescom.error"
 
---- One line to show a person.
+-- One line to show a person.
 function Error:__tostring()
   local notes = {}
   if self.status then notes[#notes + 1] = "HTTP " .. tostring(self.status) end
@@ -116,7 +129,8 @@ end
 --- Makes an error of this library's own.
 -- @tparam string kind its type, such as "session/none"
 -- @tparam string message readable text
--- @treturn table the error
+-- @treturn Error
+-- @local
 function errors.new(kind, message)
   return setmetatable({
     type = kind, group = group_of(kind), title = title_of(kind), message = message,
@@ -138,7 +152,8 @@ end
 --- Makes the public error of a failure that filescom.core told.
 -- @tparam table failure `type` and `message`, or `status` and `body` (see lua_answer.c)
 -- @tparam table secrets a list of strings that the error must not repeat
--- @treturn table the error
+-- @treturn Error
+-- @local
 function errors.from_failure(failure, secrets)
   failure = redaction.redact(failure, secrets)
   local body = failure.body

@@ -13,7 +13,7 @@ local getmetatable, setmetatable, type = getmetatable, setmetatable, type
 
 local sessions = {}
 
---- The methods of a session.
+--- A session: a table of the service's own fields and `base_url`, with these methods.
 -- @type Session
 local Session = {}
 
@@ -32,7 +32,7 @@ end
 --- Ends this session, on the client that it came from.
 -- @treturn[1] table `status` and `request_id`
 -- @treturn[2] nil
--- @treturn[2] table the error; `session/none` where the session has ended already
+-- @treturn[2] filescom.errors.Error `session/none` where the session has ended already
 function Session:logout()
   return client_of(self):logout(self)
 end
@@ -47,16 +47,19 @@ end
 --- Any other call of the API with this session.
 -- @tparam string method such as "GET"
 -- @tparam string path below the base URL, such as "/folders"
--- @tparam[opt] table options see the README's table of request options
+-- @tparam[opt] table options `query`, `json`, `body`, `headers`, `timeout`, `raw`; see doc/reference.md
 -- @treturn[1] table `status`, `headers` (found in any case), `data` (nil where the answer is empty);
 --   with the option `raw` instead of `data` the `body`, a string
 -- @treturn[2] nil
--- @treturn[2] table the error
+-- @treturn[2] filescom.errors.Error
+-- @usage
+-- local answer = assert(session:request("GET", "/folders/reports", { query = { per_page = 100 } }))
+-- for _, entry in ipairs(answer.data) do print(entry.path) end
 function Session:request(method, path, options)
   return require("filescom.request").send(client_of(self), self, method, path, options)
 end
 
---- What a person may see of a session: never more of the id than tells two apart.
+-- What a person may see of a session: never more of the id than tells two apart.
 local function describe(session)
   return ("filescom session %s... at %s"):format(
     type(session.id) == "string" and #session.id >= 16 and session.id:sub(1, 4) or "",
@@ -82,6 +85,7 @@ end
 --- The metatable of a client's sessions.
 -- @tparam Client client
 -- @treturn table
+-- @local
 function sessions.class(client)
   local class = new_class(client, false)
   class.ended_class = new_class(client, true)
@@ -89,11 +93,13 @@ function sessions.class(client)
 end
 
 --- Whether a session was logged out, or the service said that it is no more.
+-- @local
 function sessions.has_ended(session)
   return class_of(session).has_ended == true
 end
 
 --- Notes that a session is no more, where it is one of this library's.
+-- @local
 function sessions.mark_ended(session)
   local ended_class = class_of(session).ended_class
   if ended_class then setmetatable(session, ended_class) end
@@ -103,6 +109,7 @@ end
 -- @tparam table session
 -- @tparam string base_url where it lives if it does not say so itself
 -- @treturn string its base URL in normal form
+-- @local
 function sessions.base_url(session, base_url)
   if session.base_url == nil or session.base_url == base_url then return base_url end
   if type(session.base_url) ~= "string" then

@@ -68,6 +68,10 @@ function terminal.read_line(prompt)
 end
 
 --- A `get_code` for `login_with_otp` that asks at the terminal.
+-- @tparam table challenge what the service asks for
+-- @treturn[1] string the code
+-- @treturn[2] nil
+-- @treturn[2] string why there is none
 function terminal.get_code(challenge)
   if type(challenge) ~= "table" or type(challenge.method) ~= "string" then
     core.usage_error("a challenge must be a table with a method, got %s", type(challenge))

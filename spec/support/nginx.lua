@@ -51,6 +51,11 @@ function nginx.root()
   return output_of("cd '" .. here .. "/../..' && pwd")
 end
 
+--- Whether the specs run as root, for whom nginx is told to stay root.
+function nginx.is_root()
+  return output_of("id -u") == "0"
+end
+
 --- Whether a process is there, and is not waiting to be taken note of.
 function nginx.is_alive(pid)
   local status = read_all(("/proc/%d/status"):format(pid))
@@ -176,7 +181,7 @@ end
 
 local function configuration(self, options)
   local values = {
-    user = output_of("id -u") == "0" and "user root;" or "",
+    user = nginx.is_root() and "user root;" or "",
     workers = options.workers or 1,
     descriptors = options.descriptors or 8192,
     connections = options.connections or 1024,

@@ -46,7 +46,9 @@ local function main_path()
 end
 
 local function command(listeners, options)
-  local words = { "echo $$; exec", os.getenv("STANDIN_LUA") or "lua5.4", quoted(main_path()) }
+  -- Where another Lua is tried, the environment's paths are those of its modules.
+  local paths = _VERSION == "Lua 5.4" and "" or "env -u LUA_PATH -u LUA_CPATH"
+  local words = { "echo $$; exec", paths, os.getenv("STANDIN_LUA") or "lua5.4", quoted(main_path()) }
   for _, listener in ipairs(listeners) do
     words[#words + 1] = "--listen " .. quoted(listener)
   end
