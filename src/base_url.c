@@ -106,7 +106,7 @@ bool fc_base_url_is_numeric(const char *normal)
         return false;
     host += 3;
     return *host == '[' || host[strspn(host, "0123456789.")] == ':' ||
-           host[strspn(host, "0123456789.")] == '/';
+           host[strspn(host, "0123456789.")] == '/' || host[strspn(host, "0123456789.")] == '\0';
 }
 
 static filescom_code check_parts(const parts *url, char *message)
@@ -190,6 +190,30 @@ filescom_code filescom_base_url(const char *text, char *normal, size_t size, cha
         code = join(&url, normal, size, message);
     free_parts(&url);
     return code;
+}
+
+/* ---- another host --------------------------------------------------------------------------- */
+
+filescom_code filescom_origin(const char *text, char *normal, size_t size, char *message)
+{
+    static const char root[] = "/-"; /* a path that is kept as it is */
+    char with_path[FC_BASE_URL_SIZE];
+    int written = snprintf(with_path, sizeof with_path, "%s%s", text, root);
+    const char *host;
+    filescom_code code;
+
+    if (written < 0 || (size_t)written >= sizeof with_path)
+        return fc_fail(message, FILESCOM_BAD_ARGUMENT, "the address is too long");
+    code = filescom_base_url(with_path, normal, size, message);
+    if (code == FILESCOM_BAD_ARGUMENT)
+        return fc_fail(message, code, "the address is not one of https, or names a user");
+    if (code != FILESCOM_OK)
+        return code;
+    normal[strlen(normal) - strlen(root)] = '\0';
+    host = strstr(normal, "://");
+    if (host == NULL || strchr(host + 3, '/') != NULL)
+        return fc_fail(message, FILESCOM_BAD_ARGUMENT, "the address has a path already");
+    return FILESCOM_OK;
 }
 
 /* ---- the region's host ---------------------------------------------------------------------- */

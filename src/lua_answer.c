@@ -179,7 +179,7 @@ static bool push_headers(lua_State *L, const filescom_exchange *exchange)
     return true;
 }
 
-static int push_call(lua_State *L, const filescom_exchange *exchange)
+static int push_call(lua_State *L, const filescom_exchange *exchange, exchange_kind kind)
 {
     lua_createtable(L, 0, 5);
     set_common(L, exchange);
@@ -187,7 +187,11 @@ static int push_call(lua_State *L, const filescom_exchange *exchange)
         return push_failure(L, exchange, filescom_code_type(FILESCOM_TOO_LARGE),
                             "the answer has more headers than are taken");
     lua_setfield(L, -2, "headers");
-    if (has_body(exchange)) {
+    if (kind == EXCHANGE_RAW) {
+        lua_pushlstring(L, has_body(exchange) ? filescom_exchange_body(exchange).data : "",
+                        filescom_exchange_body(exchange).size);
+        lua_setfield(L, -2, "body");
+    } else if (has_body(exchange)) {
         if (!core_push_json(L, filescom_exchange_body(exchange)))
             return push_not_json(L, exchange);
         lua_setfield(L, -2, "data");
@@ -213,6 +217,6 @@ int core_push_answer(lua_State *L, const filescom_exchange *exchange, exchange_k
     case EXCHANGE_LOGOUT:
         return push_logout(L, exchange);
     default:
-        return push_call(L, exchange);
+        return push_call(L, exchange, kind);
     }
 }

@@ -125,7 +125,7 @@ static int client_begin_request(lua_State *L)
     beginning made = begin(L, EXCHANGE_CALL);
     filescom_request request;
 
-    core_read_request(L, 2, &request);
+    made.box->kind = core_read_request(L, 2, &request);
     lua_pushvalue(L, BOX_INDEX);
     return begun(L,
                  filescom_call(client_of(L, made.client), &request, &made.box->exchange, message),

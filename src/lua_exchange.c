@@ -46,6 +46,13 @@ exchange_box *core_push_exchange(lua_State *L, exchange_kind kind)
     return box;
 }
 
+/* Keeps a box that is empty, and that Lua never saw, for another exchange. */
+static void keep_spare_box(lua_State *L, int index)
+{
+    lua_pushvalue(L, index);
+    lua_setfield(L, LUA_REGISTRYINDEX, SPARE);
+}
+
 static exchange_box *check_exchange(lua_State *L)
 {
     exchange_box *box = luaL_checkudata(L, 1, EXCHANGE);
@@ -108,7 +115,10 @@ static bool wait_for(lua_State *L, const exchange_box *box, long timeout_ms)
     return code == FILESCOM_OK;
 }
 
-/* exchange:wait([seconds]) -> whether it is done; without a limit only its own holds. */
+/*
+ * exchange:wait([seconds]) -> whether it is done; without a limit only its own holds. False before
+ * any limit where a streamed body needs its caller: see exchange:attention().
+ */
 static int exchange_wait(lua_State *L)
 {
     exchange_box *box = check_exchange(L);
@@ -124,6 +134,82 @@ static int exchange_done(lua_State *L)
 {
     lua_pushboolean(L, filescom_exchange_result(check_exchange(L)->exchange) != FILESCOM_PENDING);
     return 1;
+}
+
+/* exchange:ready() -> whether there is nothing to wait for: it is done, or needs its caller */
+static int exchange_ready(lua_State *L)
+{
+    filescom_exchange *exchange = check_exchange(L)->exchange;
+
+    lua_pushboolean(L, filescom_exchange_result(exchange) != FILESCOM_PENDING ||
+                           filescom_exchange_attention(exchange) != FILESCOM_NOTHING);
+    return 1;
+}
+
+/*
+ * exchange:attention() -> "take": exchange:take() has a piece of the answer's body; or "give" and
+ * how many bytes of the request's body exchange:give(piece) should be given, at most; or nil
+ */
+static int exchange_attention(lua_State *L)
+{
+    filescom_exchange *exchange = check_exchange(L)->exchange;
+
+    switch (filescom_exchange_attention(exchange)) {
+    case FILESCOM_TAKE:
+        lua_pushliteral(L, "take");
+        return 1;
+    case FILESCOM_GIVE:
+        lua_pushliteral(L, "give");
+        lua_pushinteger(L, (lua_Integer)filescom_exchange_wanted(exchange));
+        return 2;
+    default:
+        lua_pushnil(L);
+        return 1;
+    }
+}
+
+/*
+ * exchange:take() -> the next piece of the answer's body, nil where none has come. Making the
+ * string may run a finalizer that cancels the exchange.
+ */
+static int exchange_take(lua_State *L)
+{
+    exchange_box *box = check_exchange(L);
+    exchange_box *own = core_push_exchange(L, box->kind);
+    int own_index = lua_gettop(L);
+    filescom_bytes piece;
+
+    if (box->exchange == NULL)
+        core_usage_error(L, "the exchange is closed");
+    own->exchange = box->exchange;
+    box->exchange = NULL;
+    piece = filescom_exchange_received(own->exchange);
+    if (piece.data == NULL)
+        lua_pushnil(L);
+    else
+        lua_pushlstring(L, piece.data, piece.size);
+    box->exchange = own->exchange;
+    own->exchange = NULL;
+    filescom_exchange_taken(box->exchange);
+    keep_spare_box(L, own_index);
+    return 1;
+}
+
+/* exchange:give(piece): a piece of the request's body, or nil at its end */
+static int exchange_give(lua_State *L)
+{
+    exchange_box *box = check_exchange(L);
+    filescom_bytes piece = {NULL, 0};
+
+    if (!lua_isnoneornil(L, 2)) {
+        if (lua_type(L, 2) != LUA_TSTRING)
+            core_usage_error(L, "a source must return a string, or nil at its end, got %s",
+                             luaL_typename(L, 2));
+        piece.data = lua_tolstring(L, 2, &piece.size);
+    }
+    if (filescom_exchange_give(box->exchange, piece) != FILESCOM_OK)
+        return core_raise(L, FILESCOM_NO_MEMORY, "not enough memory");
+    return 0;
 }
 
 static int exchange_id(lua_State *L)
@@ -169,13 +255,6 @@ static int finish(lua_State *L, exchange_box *box)
     return count;
 }
 
-/* Keeps a box that is empty, and that Lua never saw, for another exchange. */
-static void keep_spare_box(lua_State *L, int index)
-{
-    lua_pushvalue(L, index);
-    lua_setfield(L, LUA_REGISTRYINDEX, SPARE);
-}
-
 /*
  * exchange:finish() -> what it came to; see core_push_answer. The exchange goes into a box of its
  * own first: a finalizer that runs while the answer is made might cancel the one that Lua holds.
@@ -206,8 +285,11 @@ int core_complete_exchange(lua_State *L)
     int box_index = lua_gettop(L);
     int count;
 
-    if (!wait_for(L, box, -1))
+    if (!wait_for(L, box, -1)) {
+        if (filescom_exchange_attention(box->exchange) != FILESCOM_NOTHING)
+            return core_usage_error(L, "a streamed body is begun by begin_request");
         return core_raise(L, FILESCOM_NO_MEMORY, "not enough memory");
+    }
     count = finish(L, box);
     keep_spare_box(L, box_index);
     return count;
@@ -229,6 +311,10 @@ static int exchange_tostring(lua_State *L)
 static const luaL_Reg methods[] = {
     {"wait", exchange_wait},
     {"done", exchange_done},
+    {"ready", exchange_ready},
+    {"attention", exchange_attention},
+    {"take", exchange_take},
+    {"give", exchange_give},
     {"finish", exchange_finish},
     {"cancel", exchange_cancel},
     {"id", exchange_id},

@@ -88,21 +88,38 @@ end
 
 -- ---- exchanges ------------------------------------------------------------------------------
 
--- Runs one exchange of the core and waits for it: "login" with credentials and a base URL, "logout"
--- with an id and a base URL, or "request" with a request.
-function Client:_run(verb, subject, base_url)
+local function block(exchange)
+  exchange:wait()
+end
+
+-- Begins an exchange, waits for it by `wait`, which may return a failure of its own, and finishes it.
+local function follow(self, wait, verb, subject, base_url)
   local trace = self._trace
-  local wait = nginx and nginx.waiter()
-  if not trace and not wait then return self._core[verb](self._core, subject, base_url) end
   local exchange, failure = self._core["begin_" .. verb](self._core, subject, base_url)
   if not exchange then return nil, failure end
   if trace then trace:begun(self._base_url, verb, subject, base_url) end
-  if wait then wait(exchange) else exchange:wait() end
-  local info = trace and exchange:info()
   local answer
-  answer, failure = exchange:finish()
+  failure = wait(exchange)
+  local info = trace and exchange:info()
+  if failure then exchange:cancel() else answer, failure = exchange:finish() end
   if trace then trace:ended(info, failure, verb, subject, base_url) end
   return answer, failure
+end
+
+-- Runs one exchange of the core and waits for it: "login" with credentials and a base URL, "logout"
+-- with an id and a base URL, or "request" with a request.
+function Client:_run(verb, subject, base_url)
+  local wait = nginx and nginx.waiter()
+  if not self._trace and not wait then return self._core[verb](self._core, subject, base_url) end
+  return follow(self, wait or block, verb, subject, base_url)
+end
+
+-- Runs a request of which a body is streamed.
+function Client:_stream(request, sink, source)
+  local wait = nginx and nginx.stream_waiter() or block
+  return follow(self, function (exchange)
+    return require("filescom.stream").serve(exchange, wait, sink, source)
+  end, "request", request)
 end
 
 -- ---- open logins ----------------------------------------------------------------------------

@@ -4,7 +4,7 @@
 -- the core (src/relay.h) writes a byte to a unix socket when the engine has something to do. One
 -- dispatcher for each worker, a timer's coroutine that lives as long as anything is in flight, reads
 -- it, steps the engine in the worker's own thread, and wakes the semaphore of each exchange that
--- has ended. Whoever waits, waits on its semaphore.
+-- has ended, or whose streamed body needs its caller. Whoever waits, waits on its semaphore.
 --
 -- A waiter that nginx kills (its client went away, ngx.thread.kill, ngx.exit elsewhere) leaves a
 -- semaphore without waiters behind: the dispatcher looks for those and cancels their exchanges.
@@ -63,32 +63,40 @@ local exchanges = setmetatable({}, { __mode = "v" })
 local dispatching = false -- a dispatcher runs
 local asked_at -- when one was asked for; nil: none is under way
 
+-- Exchanges whose caller has a piece of a streamed body in hand, and may be killed meanwhile.
+local served = setmetatable({}, { __mode = "k" })
+
+-- How far the collector is moved at each look for those: 100 is a cycle at the usual size of a heap.
+local COLLECTOR_STEP = 200
+
 -- Semaphores that nobody waits on and nobody will post.
 local spare, MAX_SPARE = {}, 256
 
 -- ---- steps ----------------------------------------------------------------------------------
 
-local function wake_ended()
-  local id = core.next_ended()
+local function wake_waiters()
+  local id = core.next_news()
   while id do
     local semaphore_of_waiter = waiting[id]
     if semaphore_of_waiter then
       waiting[id] = nil
       semaphore_of_waiter:post(1)
     end
-    id = core.next_ended()
+    id = core.next_news()
   end
 end
 
 -- Returns whether there was anything to do.
 local function step()
   local busy = core.step()
-  wake_ended()
+  wake_waiters()
   return busy
 end
 
--- A semaphore counts its waiters as negative: at 0 whoever waited has been killed.
+-- A semaphore counts its waiters as negative: at 0 whoever waited has been killed. Of a caller that was
+-- killed with a piece in hand nothing tells but the collector, and an idle worker may not run it.
 local function cancel_abandoned()
+  if next(served) then collectgarbage("step", COLLECTOR_STEP) end
   for id, semaphore_of_waiter in pairs(waiting) do
     if semaphore_of_waiter:count() >= 0 then
       waiting[id] = nil
@@ -136,7 +144,7 @@ local function follow(socket)
   for _ = 1, WAKEUPS_OF_ONE_TIMER do
     step_while_busy()
     local now = ngx.now()
-    if next(waiting) then
+    if next(waiting) or next(served) then
       last_busy = now
     elseif ngx.worker.exiting() or now - last_busy >= IDLE_PERIOD then
       return "idle"
@@ -194,11 +202,11 @@ local function wait_on(semaphore_of_waiter, exchange)
       step()
       ask_for_dispatcher()
     end
-  until woken or exchange:done()
+  until woken or exchange:ready()
 end
 
 local function wait(exchange)
-  if exchange:done() then return end
+  if exchange:ready() then return end
   local id = exchange:id()
   local semaphore_of_waiter = table.remove(spare) or assert(semaphore.new(0))
   waiting[id], exchanges[id] = semaphore_of_waiter, exchange
@@ -210,6 +218,15 @@ local function wait(exchange)
   end
 end
 
+-- A body may come and go as fast as it is taken and given: whatever else the worker serves has its turn
+-- after each piece.
+local function wait_for_piece(exchange)
+  served[exchange] = nil
+  if not exchange:ready() then step() end
+  if exchange:ready() then ngx.sleep(0) else wait(exchange) end
+  served[exchange] = true
+end
+
 --- How to wait in the running phase.
 -- @treturn function|nil waits for an exchange; nil where blocking is right. In phases that can
 --   neither wait nor block an error is raised that says what to do.
@@ -218,6 +235,11 @@ function nginx.waiter()
   if CAN_WAIT[phase] then return wait end
   if MAY_BLOCK[phase] then return nil end
   core.usage_error("filescom cannot wait in nginx's phase '%s': use ngx.timer.at(0, ...) there", phase)
+end
+
+--- The same for an exchange of which a body is streamed.
+function nginx.stream_waiter()
+  return nginx.waiter() and wait_for_piece
 end
 
 --- The open logins of a client in the running request or timer, for a logout that names none.
