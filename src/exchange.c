@@ -51,6 +51,8 @@ static size_t receive_head(char *line, size_t unit, size_t count, void *userdata
         fc_buffer_clear(&exchange->head);
         exchange->head_is_whole = false;
     }
+    if (exchange->stream != NULL)
+        exchange->stream->moved_ms = fc_now_ms();
     exchange->head_is_whole |= is_blank_line(line, unit * count);
     if (!begins_answer(line, unit * count) && !is_blank_line(line, unit * count))
         fc_handle_header_came(&exchange->handle);

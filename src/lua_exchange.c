@@ -46,13 +46,6 @@ exchange_box *core_push_exchange(lua_State *L, exchange_kind kind)
     return box;
 }
 
-/* Keeps a box that is empty, and that Lua never saw, for another exchange. */
-static void keep_spare_box(lua_State *L, int index)
-{
-    lua_pushvalue(L, index);
-    lua_setfield(L, LUA_REGISTRYINDEX, SPARE);
-}
-
 static exchange_box *check_exchange(lua_State *L)
 {
     exchange_box *box = luaL_checkudata(L, 1, EXCHANGE);
@@ -147,8 +140,8 @@ static int exchange_ready(lua_State *L)
 }
 
 /*
- * exchange:attention() -> "take": exchange:take() has a piece of the answer's body; or "give" and
- * how many bytes of the request's body exchange:give(piece) should be given, at most; or nil
+ * exchange:attention() -> "take": exchange:received() is a piece of the answer's body; or "give"
+ * and how many bytes of the request's body exchange:give(piece) should be given, at most; or nil
  */
 static int exchange_attention(lua_State *L)
 {
@@ -168,31 +161,24 @@ static int exchange_attention(lua_State *L)
     }
 }
 
-/*
- * exchange:take() -> the next piece of the answer's body, nil where none has come. Making the
- * string may run a finalizer that cancels the exchange.
- */
-static int exchange_take(lua_State *L)
+/* exchange:received() -> the piece of the answer's body that waits to be taken, or nil */
+static int exchange_received(lua_State *L)
 {
-    exchange_box *box = check_exchange(L);
-    exchange_box *own = core_push_exchange(L, box->kind);
-    int own_index = lua_gettop(L);
-    filescom_bytes piece;
+    filescom_bytes piece = filescom_exchange_received(check_exchange(L)->exchange);
 
-    if (box->exchange == NULL)
-        core_usage_error(L, "the exchange is closed");
-    own->exchange = box->exchange;
-    box->exchange = NULL;
-    piece = filescom_exchange_received(own->exchange);
-    if (piece.data == NULL)
+    if (piece.data == NULL) {
         lua_pushnil(L);
-    else
-        lua_pushlstring(L, piece.data, piece.size);
-    box->exchange = own->exchange;
-    own->exchange = NULL;
-    filescom_exchange_taken(box->exchange);
-    keep_spare_box(L, own_index);
+        return 1;
+    }
+    lua_pushlstring(L, piece.data, piece.size);
     return 1;
+}
+
+/* exchange:taken(): the piece was dealt with, and the next may come */
+static int exchange_taken(lua_State *L)
+{
+    filescom_exchange_taken(check_exchange(L)->exchange);
+    return 0;
 }
 
 /* exchange:give(piece): a piece of the request's body, or nil at its end */
@@ -255,6 +241,13 @@ static int finish(lua_State *L, exchange_box *box)
     return count;
 }
 
+/* Keeps a box that is empty, and that Lua never saw, for another exchange. */
+static void keep_spare_box(lua_State *L, int index)
+{
+    lua_pushvalue(L, index);
+    lua_setfield(L, LUA_REGISTRYINDEX, SPARE);
+}
+
 /*
  * exchange:finish() -> what it came to; see core_push_answer. The exchange goes into a box of its
  * own first: a finalizer that runs while the answer is made might cancel the one that Lua holds.
@@ -309,17 +302,12 @@ static int exchange_tostring(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    {"wait", exchange_wait},
-    {"done", exchange_done},
-    {"ready", exchange_ready},
-    {"attention", exchange_attention},
-    {"take", exchange_take},
-    {"give", exchange_give},
-    {"finish", exchange_finish},
-    {"cancel", exchange_cancel},
-    {"id", exchange_id},
-    {"info", exchange_info},
-    {NULL, NULL},
+    {"wait", exchange_wait},         {"done", exchange_done},
+    {"ready", exchange_ready},       {"attention", exchange_attention},
+    {"received", exchange_received}, {"taken", exchange_taken},
+    {"give", exchange_give},         {"finish", exchange_finish},
+    {"cancel", exchange_cancel},     {"id", exchange_id},
+    {"info", exchange_info},         {NULL, NULL},
 };
 
 static const luaL_Reg metamethods[] = {

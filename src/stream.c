@@ -81,7 +81,13 @@ static size_t receive(char *data, size_t unit, size_t count, void *userdata)
     return result == FC_APPENDED ? unit * count : 0;
 }
 
-/* CURLOPT_READFUNCTION. */
+static void ask(fc_stream *stream)
+{
+    stream->wants = stream->was_asked = true;
+    fc_exchange_tell(stream->exchange);
+}
+
+/* CURLOPT_READFUNCTION. Asks ahead: while libcurl sends what it was given the next may come. */
 static size_t supply(char *to, size_t unit, size_t count, void *userdata)
 {
     filescom_exchange *exchange = userdata;
@@ -90,12 +96,14 @@ static size_t supply(char *to, size_t unit, size_t count, void *userdata)
     size_t size = unit * count < left ? unit * count : left;
 
     if (size == 0 && stream->given < stream->plan.size) {
-        stream->wants = stream->was_asked = true;
+        ask(stream);
         return pause_transfer(stream, CURL_READFUNC_PAUSE);
     }
     if (size > 0)
         memcpy(to, stream->supply.data + stream->sent, size);
     stream->sent += size;
+    if (stream->sent == stream->supply.size && stream->given < stream->plan.size)
+        ask(stream);
     stream->moved_ms = fc_now_ms();
     return size;
 }

@@ -180,7 +180,8 @@ local function begin_part(upload, number)
   end
   local answer, err = step(upload, "/file_actions/begin_upload/" .. upload.name, fields)
   if not answer then return nil, err end
-  local part = type(answer.data) == "table" and (answer.data[1] or answer.data) or {}
+  local part = type(answer.data) == "table" and (answer.data[1] or answer.data)
+  if type(part) ~= "table" then return no_part("it is no list of parts") end
   if type(part.ref) ~= "string" then return no_part("it has no ref") end
   if type(part.partsize) ~= "number" or part.partsize < 1 or part.partsize % 1 ~= 0 then
     return no_part("it has no partsize")

@@ -13,9 +13,8 @@ local function stopped(who, why)
 end
 
 local function take(exchange, sink)
-  local piece = exchange:take()
-  if not sink or not piece then return nil end
-  local going, why = sink(piece)
+  local going, why = sink(exchange:received())
+  exchange:taken()
   if going == false or (going == nil and why ~= nil) then return stopped("sink", why or "it returned false") end
 end
 
