@@ -52,6 +52,10 @@ local MANY = 16
 -- Seconds between steps by the clock.
 local PAUSE = 0.001
 
+-- Seconds for which streamed bodies may keep the worker to themselves, and when they last did not.
+local LONGEST_TURN = 0.005
+local others_had_turn = 0
+
 -- A timer's memory is only given back when it ends.
 local WAKEUPS_OF_ONE_TIMER = 50000
 
@@ -218,12 +222,17 @@ local function wait(exchange)
   end
 end
 
--- A body may come and go as fast as it is taken and given: whatever else the worker serves has its turn
--- after each piece.
+-- A body may come and go as fast as it is taken and given: whatever else the worker serves has its turn.
 local function wait_for_piece(exchange)
   served[exchange] = nil
   if not exchange:ready() then step() end
-  if exchange:ready() then ngx.sleep(0) else wait(exchange) end
+  if not exchange:ready() then
+    wait(exchange)
+    others_had_turn = core.now()
+  elseif core.now() - others_had_turn > LONGEST_TURN then
+    ngx.sleep(PAUSE)
+    others_had_turn = core.now()
+  end
   served[exchange] = true
 end
 
