@@ -706,8 +706,10 @@ static filescom_code check_request(const filescom_request *request, char *messag
 /* Whether a request without a body says so; a server may ask for the length (RFC 9110, 8.6). */
 static bool expects_body(const filescom_request *request)
 {
-    return strcmp(request->method, "POST") == 0 || strcmp(request->method, "PUT") == 0 ||
-           strcmp(request->method, "PATCH") == 0;
+    const char *method = request->method;
+
+    return method[0] == 'P' && (strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||
+                                strcmp(method, "PATCH") == 0);
 }
 
 static bool has_empty_body(const filescom_request *request)
