@@ -116,9 +116,12 @@ end
 
 -- Runs a request of which a body is streamed.
 function Client:_stream(request, sink, source)
-  local wait = nginx and nginx.stream_waiter() or block
+  local wait, leave
+  if nginx then wait, leave = nginx.stream_waiter() end
   return follow(self, function (exchange)
-    return require("filescom.stream").serve(exchange, wait, sink, source)
+    local failure = require("filescom.stream").serve(exchange, wait or block, sink, source)
+    if leave then leave(exchange) end
+    return failure
   end, "request", request)
 end
 

@@ -224,9 +224,9 @@ end
 
 -- A body may come and go as fast as it is taken and given: whatever else the worker serves has its turn.
 local function wait_for_piece(exchange)
-  served[exchange] = nil
   if not exchange:ready() then step() end
   if not exchange:ready() then
+    served[exchange] = nil -- the waiter is looked for by its semaphore
     wait(exchange)
     others_had_turn = core.now()
   elseif core.now() - others_had_turn > LONGEST_TURN then
@@ -246,9 +246,15 @@ function nginx.waiter()
   core.usage_error("filescom cannot wait in nginx's phase '%s': use ngx.timer.at(0, ...) there", phase)
 end
 
+local function forget(exchange)
+  served[exchange] = nil
+end
+
 --- The same for an exchange of which a body is streamed.
+-- @treturn function|nil waits until it is done or its caller's part is due; it may return before that
+-- @treturn function|nil to be called once the exchange is done
 function nginx.stream_waiter()
-  return nginx.waiter() and wait_for_piece
+  if nginx.waiter() then return wait_for_piece, forget end
 end
 
 --- The open logins of a client in the running request or timer, for a logout that names none.
