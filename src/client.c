@@ -752,11 +752,10 @@ filescom_code filescom_call(filescom_client *client, const filescom_request *req
                             filescom_exchange **exchange, char *message)
 {
     char base[FC_BASE_URL_SIZE];
-    fc_stream_plan stream = plan_stream(client, request);
+    fc_stream_plan stream;
     fc_exchange_plan plan = {.base_url = base,
                              .method = request->method,
                              .path = request->path,
-                             .stream = stream.has_sink || stream.has_source ? &stream : NULL,
                              .timeout_ms = request->timeout_ms};
     bool has_body = request->body.data != NULL || has_empty_body(request);
     fc_buffer body = {.limit = MAX_BODY_SIZE};
@@ -766,6 +765,10 @@ filescom_code filescom_call(filescom_client *client, const filescom_request *req
 
     if (code != FILESCOM_OK || (code = check_request(request, message)) != FILESCOM_OK)
         return code;
+    if (request->has_sink || request->has_source) {
+        stream = plan_stream(client, request);
+        plan.stream = &stream;
+    }
     built = add_request_lines(&headers, client, request);
     if (built == FC_APPENDED && request->body.data != NULL)
         built = fc_buffer_append(&body, request->body.data, request->body.size);

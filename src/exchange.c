@@ -42,7 +42,7 @@ static bool is_blank_line(const char *line, size_t size)
 }
 
 /* CURLOPT_HEADERFUNCTION: called for every line; only the last answer's are kept (not 1xx's). */
-static size_t receive_head(char *line, size_t unit, size_t count, void *userdata)
+size_t fc_exchange_receive_head(char *line, size_t unit, size_t count, void *userdata)
 {
     filescom_exchange *exchange = userdata;
     fc_append result;
@@ -51,8 +51,6 @@ static size_t receive_head(char *line, size_t unit, size_t count, void *userdata
         fc_buffer_clear(&exchange->head);
         exchange->head_is_whole = false;
     }
-    if (exchange->stream != NULL)
-        exchange->stream->moved_ms = fc_now_ms();
     exchange->head_is_whole |= is_blank_line(line, unit * count);
     if (!begins_answer(line, unit * count) && !is_blank_line(line, unit * count))
         fc_handle_header_came(&exchange->handle);
@@ -171,7 +169,7 @@ static CURLcode set_method(filescom_exchange *exchange, CURL *easy)
 CURLcode fc_exchange_prepare(CURL *easy)
 {
     SET(CURLOPT_WRITEFUNCTION, fc_exchange_receive);
-    SET(CURLOPT_HEADERFUNCTION, receive_head);
+    SET(CURLOPT_HEADERFUNCTION, fc_exchange_receive_head);
     SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
     SET(CURLOPT_XFERINFOFUNCTION, watch_deadline);
 #if LIBCURL_VERSION_NUM >= 0x075000

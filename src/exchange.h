@@ -97,6 +97,9 @@ void fc_exchange_tell(filescom_exchange *exchange);
 /* CURLOPT_WRITEFUNCTION for a body that is read whole. */
 size_t fc_exchange_receive(char *data, size_t unit, size_t count, void *userdata);
 
+/* CURLOPT_HEADERFUNCTION. */
+size_t fc_exchange_receive_head(char *line, size_t unit, size_t count, void *userdata);
+
 /* Ends an exchange in flight, whose message was written, outside of libcurl's callbacks. */
 void fc_exchange_fail(filescom_exchange *exchange, filescom_code code);
 

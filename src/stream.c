@@ -63,6 +63,15 @@ static bool is_for_sink(const filescom_exchange *exchange)
     return status >= 200 && status <= 299;
 }
 
+/* CURLOPT_HEADERFUNCTION. */
+static size_t receive_head(char *line, size_t unit, size_t count, void *userdata)
+{
+    filescom_exchange *exchange = userdata;
+
+    exchange->stream->moved_ms = fc_now_ms();
+    return fc_exchange_receive_head(line, unit, count, exchange);
+}
+
 /* CURLOPT_WRITEFUNCTION. A refusal's body is no part of what was asked for: it is read whole. */
 static size_t receive(char *data, size_t unit, size_t count, void *userdata)
 {
@@ -133,6 +142,7 @@ static CURLcode set_source(const fc_stream *stream, CURL *easy)
 CURLcode fc_stream_prepare(fc_stream *stream, CURL *easy)
 {
     stream->moved_ms = fc_now_ms();
+    SET(CURLOPT_HEADERFUNCTION, receive_head);
     SET(CURLOPT_WRITEFUNCTION, receive);
     if (stream->plan.has_sink) {
         SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)0);
