@@ -219,6 +219,21 @@ describe("a streamed", function()
       assert.are.equal("motor", name)
     end)
 
+    it("loses nothing of what comes while the sink makes calls", function()
+      local body = ("x"):rep(200000)
+      local there = scripted({
+        REQUEST, { send = "HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" .. body, each = 5000, pause = 0.001 },
+      })
+      local pieces = {}
+      assert(there:request("GET", "/x", {
+        sink = function(piece)
+          pieces[#pieces + 1] = piece
+          session:request("GET", "/user")
+        end,
+      }))
+      assert.are.equal(200000, #text_of(pieces))
+    end)
+
     it("of 64 MiB leaves memory flat, however slowly it is taken", function()
       local there = scripted({
         REQUEST, { send = "HTTP/1.1 200 OK\r\nContent-Length: " .. 64 * MIB .. "\r\n\r\n" },

@@ -244,7 +244,7 @@ typedef enum filescom_attention {
 filescom_attention filescom_exchange_attention(filescom_exchange *exchange);
 
 /* The piece that came, absent where there is none; good until filescom_exchange_taken. */
-filescom_bytes filescom_exchange_received(const filescom_exchange *exchange);
+filescom_bytes filescom_exchange_received(filescom_exchange *exchange);
 
 /* The piece was taken: the transfer goes on. */
 void filescom_exchange_taken(filescom_exchange *exchange);

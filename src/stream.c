@@ -82,6 +82,8 @@ static size_t receive(char *data, size_t unit, size_t count, void *userdata)
     stream->moved_ms = fc_now_ms();
     if (!stream->plan.has_sink || !is_for_sink(exchange))
         return fc_exchange_receive(data, unit, count, exchange);
+    if (stream->is_shown)
+        return pause_transfer(stream, CURL_WRITEFUNC_PAUSE);
     result = fc_buffer_append(&stream->received, data, unit * count);
     if (result == FC_APPEND_FULL)
         return pause_transfer(stream, CURL_WRITEFUNC_PAUSE);
@@ -197,12 +199,13 @@ filescom_attention filescom_exchange_attention(filescom_exchange *exchange)
     return attention;
 }
 
-filescom_bytes filescom_exchange_received(const filescom_exchange *exchange)
+filescom_bytes filescom_exchange_received(filescom_exchange *exchange)
 {
-    const fc_stream *stream = exchange->stream;
+    fc_stream *stream = exchange->stream;
 
     if (stream == NULL || stream->received.size == 0)
         return (filescom_bytes){NULL, 0};
+    stream->is_shown = true;
     return (filescom_bytes){stream->received.data, stream->received.size};
 }
 
@@ -213,6 +216,7 @@ void filescom_exchange_taken(filescom_exchange *exchange)
     if (stream == NULL)
         return;
     fc_buffer_clear(&stream->received);
+    stream->is_shown = false;
     resume(stream);
 }
 

@@ -27,6 +27,7 @@ typedef struct fc_stream {
     filescom_exchange *exchange;
     fc_stream_plan plan;
     fc_buffer received; /* came, and waits to be taken */
+    bool is_shown;      /* the caller has it in hand: nothing is added */
     fc_buffer supply;   /* was given, and is sent from `sent` on */
     size_t sent;
     uint64_t given;   /* bytes of the source in all */

@@ -67,11 +67,12 @@ local exchanges = setmetatable({}, { __mode = "v" })
 local dispatching = false -- a dispatcher runs
 local asked_at -- when one was asked for; nil: none is under way
 
--- Exchanges whose caller has a piece of a streamed body in hand, and may be killed meanwhile.
+-- Exchanges whose caller has a piece of a streamed body in hand, and may be killed meanwhile: how many scans
+-- have seen that very piece.
 local served = setmetatable({}, { __mode = "k" })
 
--- How far the collector is moved at each look for those: 100 is a cycle at the usual size of a heap.
-local COLLECTOR_STEP = 200
+-- So many scans of a piece collect garbage, and later ones this seldom: a finalizer may take two collections.
+local COLLECTING_SCANS, SCANS_BETWEEN = 4, 20
 
 -- Semaphores that nobody waits on and nobody will post.
 local spare, MAX_SPARE = {}, 256
@@ -100,7 +101,12 @@ end
 -- A semaphore counts its waiters as negative: at 0 whoever waited has been killed. Of a caller that was
 -- killed with a piece in hand nothing tells but the collector, and an idle worker may not run it.
 local function cancel_abandoned()
-  if next(served) then collectgarbage("step", COLLECTOR_STEP) end
+  local held_long = false
+  for exchange, scans in pairs(served) do
+    served[exchange] = scans + 1
+    held_long = held_long or (scans >= 1 and (scans <= COLLECTING_SCANS or scans % SCANS_BETWEEN == 0))
+  end
+  if held_long then collectgarbage() end
   for id, semaphore_of_waiter in pairs(waiting) do
     if semaphore_of_waiter:count() >= 0 then
       waiting[id] = nil
@@ -233,7 +239,7 @@ local function wait_for_piece(exchange)
     ngx.sleep(PAUSE)
     others_had_turn = core.now()
   end
-  served[exchange] = true
+  served[exchange] = 0
 end
 
 --- How to wait in the running phase.
