@@ -22,7 +22,7 @@ describe("filescom.core", function()
   before_each(function()
     standin:reset()
     client = core.client({ base_url = standin.http.base_url, timeout = 10 })
-    while core.next_ended() do end -- luacheck: ignore 542
+    while core.next_news() do end -- luacheck: ignore 542
   end)
 
   -- Steps the engine, waiting on its descriptor alone, until `done` says so.
@@ -254,20 +254,20 @@ describe("filescom.core", function()
       local first, second = client:begin_login(MOTOR), client:begin_login(MOTOR)
       local ended, count = {}, 0
       drive(function()
-        local id = core.next_ended()
+        local id = core.next_news()
         if id then
           ended[id], count = true, count + 1
         end
         return count == 2
       end)
       assert.is_true(ended[first:id()] and ended[second:id()])
-      assert.is_nil(core.next_ended())
+      assert.is_nil(core.next_news())
     end)
 
     it("does not name one that was waited for", function()
       local exchange = client:begin_login(MOTOR)
       exchange:wait()
-      assert.is_nil(core.next_ended())
+      assert.is_nil(core.next_news())
     end)
 
     it("counts what is in flight", function()

@@ -366,7 +366,7 @@ describe("misuse:", function()
     end)
 
     it("given beyond what a function takes is passed over", function()
-      for _, name in ipairs({ "descriptor", "step", "next_ended", "in_flight", "rearm_relay" }) do
+      for _, name in ipairs({ "descriptor", "step", "next_news", "in_flight", "rearm_relay" }) do
         for _, value in ipairs(values) do
           assert.is_true((pcall(core[name], value[2], value[2])), name)
         end

@@ -97,6 +97,11 @@ describe("a session's request", function()
       assert.are.equal("/folders/../x", target_of("/folders/../x"))
     end)
 
+    it("a percent sign without two hexadecimal digits as an escape", function()
+      assert.are.equal("/folders/100%25", target_of("/folders/100%"))
+      assert.are.equal("/folders/5%25x/%25%20%25a", target_of("/folders/5%x/%%20%a"))
+    end)
+
     it("quotes and angles as escapes", function()
       assert.are.equal("/folders/%22%3Cx%3E%22", target_of('/folders/"<x>"'))
     end)
@@ -121,8 +126,19 @@ describe("a session's request", function()
         target_of("/echo", { query = { per_page = 1000, n = 1e14 } }))
     end)
 
+    it("integers with all of their digits", function()
+      assert.are.equal("/echo?n=123456789012345", target_of("/echo", { query = { n = 123456789012345 } }))
+      local largest = rawget(math, "maxinteger")
+      if largest then
+        assert.are.equal("/echo?n=9223372036854775807", target_of("/echo", { query = { n = largest } }))
+        assert.are.equal("/echo?n=-9007199254740993", target_of("/echo", { query = { n = -9007199254740993 } }))
+      end
+    end)
+
     it("fractions", function()
       assert.are.equal("/echo?x=0.5", target_of("/echo", { query = { x = 0.5 } }))
+      assert.are.equal("/echo?x=0.1", target_of("/echo", { query = { x = 0.1 } }))
+      assert.are.equal("/echo?x=0.30000000000000004", target_of("/echo", { query = { x = 0.1 + 0.2 } }))
     end)
 
     it("booleans", function()
@@ -137,8 +153,15 @@ describe("a session's request", function()
       assert.are.equal("/echo?filter%5Bsize%5D=5", target_of("/echo", { query = { filter = { size = 5 } } }))
     end)
 
+    it("tables in tables", function()
+      assert.are.equal("/echo?filter%5Bsize%5D%5Bgt%5D=5&sort_by%5Bpath%5D=asc",
+        target_of("/echo", { query = { filter = { size = { gt = 5 } }, sort_by = { path = "asc" } } }))
+    end)
+
     it("nothing for an empty table", function()
       assert.are.equal("/echo", target_of("/echo", { query = {} }))
+      assert.are.equal("/echo", target_of("/echo", { query = { ids = {} } }))
+      assert.are.equal("/echo?a=1", target_of("/echo?a=1", { query = { ids = {} } }))
     end)
 
     it("more after what the path has", function()
@@ -156,6 +179,38 @@ describe("a session's request", function()
     it("of JSON may be false", function()
       assert(session:request("POST", "/echo", { json = false }))
       assert.are.equal("false", standin:last().body)
+    end)
+
+    it("of JSON keeps all digits of its numbers", function()
+      local sent = { 123456789012345, 9007199254740991, -100000000000000, 0.1, 0.1 + 0.2, 1e15, 5, 1.5e300 }
+      assert(session:request("POST", "/echo", { json = { list = sent, ["number0:"] = "number1:12", text = "5" } }))
+      local body = standin:last().body
+      assert.is_truthy(body:find('"list":[123456789012345,9007199254740991,-100000000000000,0.1,0.30000000000000004,'
+        .. '1000000000000000,5,1.5e+300]', 1, true), body)
+      assert.is_truthy(body:find('"number0:":"number1:12"', 1, true), body)
+      assert.is_truthy(body:find('"text":"5"', 1, true), body)
+    end)
+
+    it("of JSON writes 64-bit integers whole, where Lua has them", function()
+      local largest = rawget(math, "maxinteger")
+      if largest then
+        assert(session:request("POST", "/echo", { json = largest }))
+        assert.are.equal("9223372036854775807", standin:last().body)
+        assert(session:request("POST", "/echo", { json = { { id = -9007199254740993 } } }))
+        assert.are.equal('[{"id":-9007199254740993}]', standin:last().body)
+      end
+    end)
+
+    it("of a form sends it as application/x-www-form-urlencoded", function()
+      assert(session:request("POST", "/echo", { form = { name = "a b&c", n = 5, ids = { 1, 2 }, to = { x = true } } }))
+      local last = standin:last()
+      assert.are.equal("application/x-www-form-urlencoded", last.header["content-type"])
+      assert.are.equal("ids%5B%5D=1&ids%5B%5D=2&n=5&name=a%20b%26c&to%5Bx%5D=true", last.body)
+    end)
+
+    it("of an empty form sends an empty one", function()
+      assert(session:request("POST", "/echo", { form = {} }))
+      assert.are.equal("0", standin:last().header["content-length"])
     end)
 
     it("of bytes sends them unchanged", function()
@@ -181,6 +236,18 @@ describe("a session's request", function()
       assert.are.equal("0", standin:last().header["content-length"])
     end)
 
+    it("that is missing is told as one of no bytes, without a type, where a method expects one", function()
+      for _, method in ipairs({ "POST", "PUT", "PATCH" }) do
+        assert(session:request(method, "/echo"))
+        local last = standin:last()
+        assert.are.equal(method, last.method)
+        assert.are.equal("0", last.header["content-length"])
+        assert.is_nil(last.header["content-type"])
+      end
+      assert(session:request("DELETE", "/echo"))
+      assert.is_nil(standin:last().header["content-length"])
+    end)
+
     it("keeps its method", function()
       assert(session:request("PATCH", "/echo", { json = {} }))
       assert.are.equal("PATCH", standin:last().method)
@@ -193,6 +260,55 @@ describe("a session's request", function()
       assert(session:request("GET", "/user", { headers = headers }))
       assert.are.equal("password:x", standin:last().header["x-files-reauthentication"])
       assert.are.equal("5", standin:last().header["x-n"])
+    end)
+
+    it("names the workspace and the language of this request alone", function()
+      local options = { base_url = standin.http.base_url, language = "de", workspace_id = "7" }
+      local mine = filescom.new(options):session(session)
+      assert(mine:request("GET", "/user", { language = "fr", workspace_id = 12 }))
+      assert.are.equal("fr", standin:last().header["accept-language"])
+      assert.are.equal("12", standin:last().header["x-files-workspace-id"])
+      assert(mine:request("GET", "/user", { workspace_id = "abc" }))
+      assert.are.equal("de", standin:last().header["accept-language"])
+      assert.are.equal("abc", standin:last().header["x-files-workspace-id"])
+      assert(mine:request("GET", "/user"))
+      assert.are.equal("7", standin:last().header["x-files-workspace-id"])
+    end)
+
+    it("reauthenticates where the service asks for it", function()
+      local _, err = session:request("POST", "/api_keys", { json = { name = "k" } })
+      assert.are.equal("not-authorized/reauthentication-needed-action", err.type)
+      local answer = assert(session:request("POST", "/api_keys", {
+        json = { name = "k" }, reauthentication = "password:vroom",
+      }))
+      assert.are.equal(201, answer.status)
+    end)
+
+    it("keeps what reauthenticates out of errors, however it was given", function()
+      for _, options in ipairs({
+        { reauthentication = "password:hunter22" },
+        { headers = { ["x-files-REAUTHENTICATION"] = "password:hunter22" } },
+      }) do
+        options.json = { name = "k" }
+        local _, err = session:request("POST", "/api_keys", options)
+        assert.are.equal("not-authorized/reauthentication-failed", err.type)
+        assert.is_truthy(err.message:find("[redacted]", 1, true))
+        assert.is_nil(cjson.encode({ err.message, err.errors, tostring(err) }):find("hunter22", 1, true))
+      end
+    end)
+
+    it("keeps what reauthenticates out of traces", function()
+      local lines = {}
+      local traced = filescom.new({
+        base_url = standin.http.base_url,
+        debug = function(line)
+          lines[#lines + 1] = line
+        end,
+      }):session(session)
+      standin:call("next_answers", { status = 403, body = "{}", headers = { ["X-Request-Id"] = "hunter22" } })
+      traced:request("POST", "/api_keys", { reauthentication = "password:hunter22" })
+      assert.are.equal(3, #lines)
+      assert.is_nil(table.concat(lines):find("hunter22", 1, true))
     end)
 
     it("replaces the client's own language", function()
@@ -286,6 +402,15 @@ describe("a session's request", function()
       assert.are.equal("response/too-large", err.type)
     end)
 
+    it("a HEAD's headers, however large the body would be", function()
+      order(200, ("x"):rep(5000))
+      local small = filescom.new({ base_url = standin.http.base_url, max_response_size = 4096 }):session(session)
+      local answer = assert(small:request("HEAD", "/user"))
+      assert.are.equal("5000", answer.headers["content-length"])
+      order(200, '"' .. ("x"):rep(5000) .. '"')
+      assert.are.equal("response/too-large", select(2, small:request("GET", "/user")).type)
+    end)
+
     it("session/none after the logout, and sends nothing", function()
       assert(session:logout())
       standin:call("clear_log")
@@ -341,6 +466,7 @@ describe("a session's request", function()
         local answer = assert(session:request("GET", "/user", { raw = true }))
         assert.are.equal(body, answer.body)
         assert.is_nil(answer.data)
+        assert.are.equal("*/*", standin:last().header.accept)
       end
     end)
 
@@ -460,6 +586,25 @@ describe("a session's request", function()
 
     it("both a body and JSON", function()
       refused("give option 'json' or option 'body', not both", "POST", "/echo", { body = "x", json = {} })
+    end)
+
+    it("both a form and JSON", function()
+      refused("give option 'json' or option 'form', not both", "POST", "/echo", { form = {}, json = {} })
+    end)
+
+    it("a header that an option names as well", function()
+      refused("give option 'language' or the header Accept-Language, not both", "GET", "/user",
+        { language = "de", headers = { ["accept-language"] = "fr" } })
+    end)
+
+    it("a workspace that is no string and no whole number", function()
+      refused("option 'workspace_id' must be a string or a whole number, got table", "GET", "/user",
+        { workspace_id = {} })
+    end)
+
+    it("a number in the query that is none", function()
+      refused("query parameter 'n' must be a finite number", "GET", "/user", { query = { n = 0 / 0 } })
+      refused("form parameter 'n' must be a finite number", "POST", "/user", { form = { n = math.huge } })
     end)
 
     it("a session whose id was replaced by one that cannot be sent", function()

@@ -448,7 +448,7 @@ describe("a process", function()
           while core.step() do end
           core.rearm_relay()
         end
-        assert(core.next_ended() == exchange:id())
+        assert(core.next_news() == exchange:id())
         assert(exchange:finish().id)
         reader:close()
       end

@@ -422,6 +422,88 @@ describe("the stand-in", function()
     end
   end)
 
+  describe("with files and lists", function()
+    local storage
+
+    before_each(function()
+      storage = standin:listen({ scheme = "http", storage = true })
+    end)
+
+    after_each(function()
+      standin:call("unlisten", { listener = storage.id })
+    end)
+
+    local function api(method, path, fields, headers)
+      local _, session = login({ username = "motor", password = "vroom" })
+      local lines = { "X-FilesAPI-Auth: " .. session.id, "Content-Type: application/json" }
+      for _, line in ipairs(headers or {}) do
+        lines[#lines + 1] = line
+      end
+      local body = fields and cjson.encode(fields)
+      return exchange(standin.http, request(method, "/api/rest/v1" .. path, lines, body))
+    end
+
+    -- Asks the storage by an address that the service named.
+    local function ask(method, uri, headers, body)
+      return exchange(storage, request(method, uri:match("^http://[^/]+(.*)$"), headers, body))
+    end
+
+    local function begin()
+      local _, parts = api("POST", "/file_actions/begin_upload/inbox/a", { part = 1 })
+      return parts[1]
+    end
+
+    it("makes a file of the parts that came, named by their ETags", function()
+      local part = begin()
+      local status, _, headers = ask("PUT", part.upload_uri, {}, "abc")
+      assert.are.equal(200, status)
+      local etags = { { etag = headers.etag:match('^"(.*)"$'), part = 1 } }
+      status = api("POST", "/files/inbox/a", { action = "end", ref = part.ref, etags = etags, size = 3 })
+      assert.are.equal(201, status)
+      assert.are.equal("abc", standin:call("files")["inbox/a"].content)
+    end)
+
+    it("makes none of parts that did not come, or under another ETag or size", function()
+      local part = begin()
+      local function finish(etag, size)
+        local fields = { action = "end", ref = part.ref, etags = { { etag = etag, part = 1 } }, size = size }
+        return (api("POST", "/files/inbox/a", fields))
+      end
+      assert.are.equal(400, finish("x", 3))
+      local _, _, headers = ask("PUT", part.upload_uri, {}, "abc")
+      assert.are.equal(400, finish("x", 3))
+      assert.are.equal(400, finish(headers.etag:match('^"(.*)"$'), 4))
+      assert.is_nil(standin:call("files")["inbox/a"])
+    end)
+
+    it("refuses unknown parameters, and parts out of their order", function()
+      assert.are.equal(400, (api("POST", "/file_actions/begin_upload/inbox/a", { part = 1, extra = true })))
+      assert.are.equal(400, (api("POST", "/file_actions/begin_upload/inbox/a", { part = "1" })))
+      assert.are.equal(400, (api("POST", "/file_actions/begin_upload/inbox/a", { part = 3, ref = begin().ref })))
+      assert.are.equal(404, (api("POST", "/file_actions/begin_upload/inbox/a", { part = 2, ref = "other" })))
+      assert.are.equal(404, (api("POST", "/file_actions/begin_upload/nowhere/a", { part = 1 })))
+      assert.are.equal(400, (api("GET", "/users?page=2")))
+      assert.are.equal(400, (api("GET", "/users?cursor=other")))
+    end)
+
+    it("has a storage that refuses another signature, another method and what is meant for the service", function()
+      local uri = begin().upload_uri
+      assert.are.equal(403, (ask("PUT", (uri:gsub(".$", "x")), {}, "abc")))
+      assert.are.equal(405, (ask("GET", uri)))
+      assert.are.equal(400, (ask("PUT", uri, { "X-FilesAPI-Auth: abc" }, "abc")))
+      assert.are.equal(400, (ask("PUT", uri, { "X-Files-Workspace-Id: 5" }, "abc")))
+      assert.are.equal(411, (ask("PUT", uri)))
+    end)
+
+    it("names the next page until there is none", function()
+      local _, list, headers = api("GET", "/users?per_page=3")
+      assert.are.equal(3, #list)
+      _, list, headers = api("GET", "/users?per_page=3&cursor=" .. headers["x-files-cursor"])
+      assert.are.equal(2, #list)
+      assert.is_nil(headers["x-files-cursor"])
+    end)
+  end)
+
   describe("reading forms", function()
     -- The type with which a body is refused, or nil where it is read (and the password found wrong).
     local function refused(body, content_type)

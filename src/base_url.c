@@ -106,7 +106,7 @@ bool fc_base_url_is_numeric(const char *normal)
         return false;
     host += 3;
     return *host == '[' || host[strspn(host, "0123456789.")] == ':' ||
-           host[strspn(host, "0123456789.")] == '/';
+           host[strspn(host, "0123456789.")] == '/' || host[strspn(host, "0123456789.")] == '\0';
 }
 
 static filescom_code check_parts(const parts *url, char *message)
@@ -189,6 +189,35 @@ filescom_code filescom_base_url(const char *text, char *normal, size_t size, cha
     if (code == FILESCOM_OK)
         code = join(&url, normal, size, message);
     free_parts(&url);
+    return code;
+}
+
+/* ---- another host --------------------------------------------------------------------------- */
+
+/* Nothing follows the authority, not even what a parser would take away again. */
+static bool is_bare(const char *text)
+{
+    const char *authority = strstr(text, "://");
+
+    return authority != NULL && authority[3] != '\0' && strpbrk(authority + 3, "/?#") == NULL;
+}
+
+filescom_code filescom_origin(const char *text, char *normal, size_t size, char *message)
+{
+    static const char root[] = "/-"; /* a path that is kept as it is */
+    char with_path[FC_BASE_URL_SIZE];
+    int written = snprintf(with_path, sizeof with_path, "%s%s", text, root);
+    filescom_code code;
+
+    if (written < 0 || (size_t)written >= sizeof with_path)
+        return fc_fail(message, FILESCOM_BAD_ARGUMENT, "the address is too long");
+    if (!is_bare(text))
+        return fc_fail(message, FILESCOM_BAD_ARGUMENT, "the address is more than an origin");
+    code = filescom_base_url(with_path, normal, size, message);
+    if (code == FILESCOM_BAD_ARGUMENT)
+        return fc_fail(message, code, "the address is not one of https, or names a user");
+    if (code == FILESCOM_OK)
+        normal[strlen(normal) - strlen(root)] = '\0';
     return code;
 }
 

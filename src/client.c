@@ -446,26 +446,33 @@ static bool has_header(const filescom_request *request, filescom_bytes name)
     return false;
 }
 
-/*
- * libcurl asks before it sends a large body, and waits a second for the leave; a line without a
- * value tells it not to. (libcurl writes header lines character by character: none is sent that is
- * not needed.)
- */
-static fc_append add_no_expect_line(lines *to, size_t body_size)
+/* A line without a value tells libcurl not to send a header of its own. */
+static fc_append add_suppressing_line(lines *to, const char *name)
 {
-    static const char no_expect[] = "Expect:";
-    fc_append result = FC_APPENDED;
+    fc_append result;
 
-    if (body_size > LARGEST_UNASKED_BODY) {
-        result = fc_buffer_append(&to->text, no_expect, sizeof no_expect);
-        to->count += result == FC_APPENDED;
-    }
-    return result;
+    if ((result = fc_buffer_append(&to->text, name, strlen(name))) ||
+        (result = fc_buffer_append(&to->text, ":", 2)))
+        return result;
+    to->count++;
+    return FC_APPENDED;
 }
 
-/* A header that the request itself names takes the place of the client's. */
+/*
+ * libcurl asks before it sends a large body, and waits a second for the leave. (libcurl writes
+ * header lines character by character: none is sent that is not needed.)
+ */
+static fc_append add_no_expect_line(lines *to, uint64_t body_size)
+{
+    return body_size > LARGEST_UNASKED_BODY ? add_suppressing_line(to, "Expect") : FC_APPENDED;
+}
+
+/*
+ * A header that the request itself names takes the place of the client's. What is meant for the
+ * service does not go to another host.
+ */
 static fc_append add_common_lines(lines *to, const filescom_client *client,
-                                  const filescom_request *request, size_t body_size)
+                                  const filescom_request *request, uint64_t body_size)
 {
     const char *line = client->common_lines.data;
     const char *end = line + client->common_lines.size;
@@ -474,7 +481,8 @@ static fc_append add_common_lines(lines *to, const filescom_client *client,
         size_t size = strlen(line) + 1;
         filescom_bytes name = {line, strcspn(line, ":;")};
 
-        if (request->header_count == 0 || !has_header(request, name)) {
+        if ((request->header_count == 0 || !has_header(request, name)) &&
+            (request->origin == NULL || is_named(name, "User-Agent"))) {
             fc_append result = fc_buffer_append(&to->text, line, size);
 
             if (result != FC_APPENDED)
@@ -507,7 +515,7 @@ static filescom_code begin(filescom_client *client, fc_exchange_plan *plan, line
     plan->retries = client->options.retries;
     plan->parsed_url = find_parsed_url(client, plan);
     plan->max_response_size = client->options.max_response_size;
-    if (plan->timeout_ms == 0)
+    if (plan->timeout_ms == 0 && plan->stream == NULL)
         plan->timeout_ms = client->options.timeout_ms;
     if (built == FC_APPENDED)
         code = fc_exchange_begin(client, plan, exchange, message);
@@ -528,6 +536,15 @@ static filescom_code choose_base_url(const filescom_client *client, const char *
         return filescom_base_url(base_url, chosen, FC_BASE_URL_SIZE, message);
     memcpy(chosen, client->base_url, strlen(client->base_url) + 1);
     return FILESCOM_OK;
+}
+
+/* Where a request goes: the origin it names, its base URL, or the client's. */
+static filescom_code choose_place(const filescom_client *client, const filescom_request *request,
+                                  char chosen[FC_BASE_URL_SIZE], char *message)
+{
+    if (request->origin != NULL)
+        return filescom_origin(request->origin, chosen, FC_BASE_URL_SIZE, message);
+    return choose_base_url(client, request->base_url, chosen, message);
 }
 
 /* ---- the calls ------------------------------------------------------------------------------ */
@@ -629,7 +646,7 @@ static bool is_header_name(filescom_bytes name)
 }
 
 /* Headers that this library writes itself: another value could break framing or send a wrong id. */
-static bool is_reserved(filescom_bytes name)
+bool filescom_is_reserved_header(filescom_bytes name)
 {
     static const char *const reserved[] = {SESSION_HEADER,   "X-FilesAPI-Key",    "Host",
                                            "Content-Length", "Transfer-Encoding", "Connection",
@@ -646,7 +663,7 @@ static filescom_code check_header(const filescom_header *header, char *message)
 {
     if (!is_header_name(header->name))
         return fc_fail(message, FILESCOM_BAD_ARGUMENT, "a header's name is not valid");
-    if (is_reserved(header->name))
+    if (filescom_is_reserved_header(header->name))
         return fc_fail(message, FILESCOM_BAD_ARGUMENT, "the header %.*s is the library's to set",
                        (int)header->name.size, header->name.data);
     if (!is_header_value(header->value))
@@ -656,9 +673,19 @@ static filescom_code check_header(const filescom_header *header, char *message)
     return FILESCOM_OK;
 }
 
+static filescom_code check_stream(const filescom_request *request, char *message)
+{
+    if (request->has_source && request->body.data != NULL)
+        return fc_fail(message, FILESCOM_BAD_ARGUMENT,
+                       "a request has a body or a source of one, not both");
+    if (request->has_source && request->source_size > INT64_MAX)
+        return fc_fail(message, FILESCOM_BAD_ARGUMENT, "the source's size is too large");
+    return FILESCOM_OK;
+}
+
 static filescom_code check_request(const filescom_request *request, char *message)
 {
-    filescom_code code = FILESCOM_OK;
+    filescom_code code = check_stream(request, message);
     size_t i;
 
     if (!is_method(request->method))
@@ -669,42 +696,81 @@ static filescom_code check_request(const filescom_request *request, char *messag
     if (request->session_id.data != NULL && !filescom_is_session_id(request->session_id))
         return fc_fail(message, FILESCOM_BAD_ARGUMENT,
                        "a session id must be a non-empty string of visible ASCII");
+    if (request->session_id.data != NULL && request->origin != NULL)
+        return fc_fail(message, FILESCOM_BAD_ARGUMENT, "another host is sent no session id");
     for (i = 0; i < request->header_count && code == FILESCOM_OK; i++)
         code = check_header(&request->headers[i], message);
     return code;
 }
 
+/* Whether a request without a body says so; a server may ask for the length (RFC 9110, 8.6). */
+static bool expects_body(const filescom_request *request)
+{
+    const char *method = request->method;
+
+    return method[0] == 'P' && (strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||
+                                strcmp(method, "PATCH") == 0);
+}
+
+static bool has_empty_body(const filescom_request *request)
+{
+    return request->body.data == NULL && !request->has_source && expects_body(request);
+}
+
+static uint64_t body_size(const filescom_request *request)
+{
+    return request->has_source ? request->source_size : request->body.size;
+}
+
 static fc_append add_request_lines(lines *to, const filescom_client *client,
                                    const filescom_request *request)
 {
-    fc_append result = add_common_lines(to, client, request, request->body.size);
+    fc_append result = add_common_lines(to, client, request, body_size(request));
     size_t i;
 
     if (result == FC_APPENDED && request->session_id.data != NULL)
         result = add_line(to, text_bytes(SESSION_HEADER), request->session_id);
+    if (result == FC_APPENDED && has_empty_body(request) &&
+        !has_header(request, text_bytes("Content-Type")))
+        result = add_suppressing_line(to, "Content-Type"); /* libcurl would call it a form */
     for (i = 0; i < request->header_count && result == FC_APPENDED; i++)
         result = add_line(to, request->headers[i].name, request->headers[i].value);
     return result;
+}
+
+static fc_stream_plan plan_stream(const filescom_client *client, const filescom_request *request)
+{
+    return (fc_stream_plan){
+        .has_sink = request->has_sink,
+        .has_source = request->has_source,
+        .size = request->source_size,
+        .stall_ms = request->stall_ms ? request->stall_ms : client->options.timeout_ms,
+    };
 }
 
 filescom_code filescom_call(filescom_client *client, const filescom_request *request,
                             filescom_exchange **exchange, char *message)
 {
     char base[FC_BASE_URL_SIZE];
+    fc_stream_plan stream;
     fc_exchange_plan plan = {.base_url = base,
                              .method = request->method,
                              .path = request->path,
                              .timeout_ms = request->timeout_ms};
+    bool has_body = request->body.data != NULL || has_empty_body(request);
     fc_buffer body = {.limit = MAX_BODY_SIZE};
     lines headers = {.text = {.limit = MAX_HEADERS_SIZE}};
-    filescom_code code = choose_base_url(client, request->base_url, base, message);
+    filescom_code code = choose_place(client, request, base, message);
     fc_append built;
 
     if (code != FILESCOM_OK || (code = check_request(request, message)) != FILESCOM_OK)
         return code;
+    if (request->has_sink || request->has_source) {
+        stream = plan_stream(client, request);
+        plan.stream = &stream;
+    }
     built = add_request_lines(&headers, client, request);
     if (built == FC_APPENDED && request->body.data != NULL)
         built = fc_buffer_append(&body, request->body.data, request->body.size);
-    return begin(client, &plan, &headers, request->body.data ? &body : NULL, built, exchange,
-                 message);
+    return begin(client, &plan, &headers, has_body ? &body : NULL, built, exchange, message);
 }

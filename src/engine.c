@@ -4,6 +4,7 @@
 #include "exchange.h"
 #include "memory.h"
 #include "process.h"
+#include "stream.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -43,6 +44,16 @@ void fc_link_remove(fc_link *link)
 static filescom_exchange *exchange_of(fc_link *link)
 {
     return (filescom_exchange *)(void *)link; /* link is its first member */
+}
+
+static filescom_exchange *exchange_of_news(fc_link *news)
+{
+    return (filescom_exchange *)(void *)((char *)news - offsetof(filescom_exchange, news));
+}
+
+static fc_stream *stream_of(fc_link *link)
+{
+    return (fc_stream *)(void *)link; /* link is its first member */
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */
@@ -96,7 +107,9 @@ filescom_engine *filescom_engine_new(void)
     engine->references = 1;
     list_init(&engine->active);
     list_init(&engine->pausing);
-    list_init(&engine->ended);
+    list_init(&engine->streams);
+    list_init(&engine->news);
+    engine->stall_due = FC_NEVER;
     if (!open_parts(engine)) {
         free(engine);
         return NULL;
@@ -167,9 +180,20 @@ static void collect_attempts(filescom_engine *engine)
     }
 }
 
-void fc_engine_schedule(filescom_engine *engine)
+static int64_t next_stall(const filescom_engine *engine)
 {
     int64_t due = FC_NEVER;
+    fc_link *link;
+
+    for (link = engine->streams.next; link != &engine->streams; link = link->next)
+        if (fc_stream_due(stream_of(link)) < due)
+            due = fc_stream_due(stream_of(link));
+    return due;
+}
+
+void fc_engine_schedule(filescom_engine *engine)
+{
+    int64_t due = engine->stall_due = next_stall(engine);
     fc_link *link;
 
     for (link = engine->pausing.next; link != &engine->pausing; link = link->next)
@@ -201,6 +225,23 @@ static bool resume_due(filescom_engine *engine)
     return resumed;
 }
 
+static void end_stalled(filescom_engine *engine)
+{
+    int64_t now;
+    fc_link *link = engine->streams.next;
+
+    if (engine->stall_due == FC_NEVER || engine->stall_due > (now = fc_now_ms()))
+        return;
+    while (link != &engine->streams) {
+        fc_link *next = link->next;
+
+        if (fc_stream_due(stream_of(link)) <= now)
+            fc_exchange_stalled(stream_of(link)->exchange);
+        link = next;
+    }
+    fc_engine_schedule(engine);
+}
+
 /*
  * A thread that libcurl starts to look a name up inherits the signal mask; the process's signals
  * are not for it: a handler that it runs does not wake whoever waits.
@@ -227,12 +268,13 @@ static void settle(filescom_engine *engine)
     collect_attempts(engine);
     if (resume_due(engine))
         collect_attempts(engine); /* an attempt may fail as soon as it begins */
+    end_stalled(engine);
     fc_driver_arm(engine->driver);
 }
 
 void fc_engine_tell_watchers(filescom_engine *engine)
 {
-    if (!list_is_empty(&engine->ended))
+    if (!list_is_empty(&engine->news))
         fc_driver_alert(engine->driver);
 }
 
@@ -268,14 +310,14 @@ int filescom_engine_descriptor(filescom_engine *engine)
     return fc_engine_enter(engine) ? fc_driver_descriptor(engine->driver) : -1;
 }
 
-filescom_exchange *filescom_engine_next_ended(filescom_engine *engine)
+filescom_exchange *filescom_engine_next_news(filescom_engine *engine)
 {
-    fc_link *link = engine->ended.next;
+    fc_link *news = engine->news.next;
 
-    if (list_is_empty(&engine->ended))
+    if (list_is_empty(&engine->news))
         return NULL;
-    fc_link_remove(link);
-    return exchange_of(link);
+    fc_link_remove(news);
+    return exchange_of_news(news);
 }
 
 size_t filescom_engine_in_flight(const filescom_engine *engine)

@@ -28,7 +28,9 @@ struct filescom_engine {
     size_t named_in_flight; /* those whose host is a name, and may have to be looked up */
     fc_link active;         /* exchanges whose attempt libcurl holds */
     fc_link pausing;        /* exchanges between two attempts */
-    fc_link ended;          /* exchanges that nobody has taken note of */
+    fc_link streams;        /* what is streamed by exchanges in flight; see stream.h */
+    fc_link news;           /* exchanges that ended, or need their caller, and nobody knows yet */
+    int64_t stall_due;      /* when one of the streams may have stalled; FC_NEVER: none */
 };
 
 /*
@@ -39,7 +41,7 @@ bool fc_engine_enter(filescom_engine *engine) FILESCOM_MUST_USE;
 
 void fc_engine_retain(filescom_engine *engine);
 
-/* Sets the alarm to the earliest of the pauses. */
+/* Sets the alarm to the earliest end of a pause, or of what a stream may stall. */
 void fc_engine_schedule(filescom_engine *engine);
 
 /* Starts the attempts that are due, those of new exchanges among them, without waiting. */

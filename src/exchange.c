@@ -21,7 +21,7 @@
 /* ---- libcurl's callbacks: nothing here may call out --------------------------------------- */
 
 /* CURLOPT_WRITEFUNCTION. */
-static size_t receive_content(char *data, size_t unit, size_t count, void *userdata)
+size_t fc_exchange_receive(char *data, size_t unit, size_t count, void *userdata)
 {
     filescom_exchange *exchange = userdata;
     fc_append result = fc_buffer_append(&exchange->content, data, unit * count);
@@ -42,7 +42,7 @@ static bool is_blank_line(const char *line, size_t size)
 }
 
 /* CURLOPT_HEADERFUNCTION: called for every line; only the last answer's are kept (not 1xx's). */
-static size_t receive_head(char *line, size_t unit, size_t count, void *userdata)
+size_t fc_exchange_receive_head(char *line, size_t unit, size_t count, void *userdata)
 {
     filescom_exchange *exchange = userdata;
     fc_append result;
@@ -144,8 +144,10 @@ static int watch_deadline(void *userdata, curl_off_t total_down, curl_off_t down
             return code_;                                                                          \
     } while (0)
 
-static CURLcode set_method(const filescom_exchange *exchange, CURL *easy)
+static CURLcode set_method(filescom_exchange *exchange, CURL *easy)
 {
+    if (exchange->stream != NULL && exchange->stream->plan.has_source)
+        return CURLE_OK; /* see fc_stream_prepare */
     if (exchange->has_body) {
         SET(CURLOPT_POST, 1L);
         SET(CURLOPT_POSTFIELDS, exchange->body.size ? exchange->body.data : "");
@@ -154,6 +156,9 @@ static CURLcode set_method(const filescom_exchange *exchange, CURL *easy)
     } else if (strcmp(exchange->method, "HEAD") == 0) {
         SET(CURLOPT_NOBODY, 1L);
         SET(CURLOPT_CUSTOMREQUEST, NULL);
+        /* It says how large a body would be, and none comes. */
+        SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)0);
+        exchange->has_own_options = true;
     } else {
         SET(CURLOPT_HTTPGET, 1L);
         SET(CURLOPT_CUSTOMREQUEST, strcmp(exchange->method, "GET") ? exchange->method : NULL);
@@ -163,8 +168,8 @@ static CURLcode set_method(const filescom_exchange *exchange, CURL *easy)
 
 CURLcode fc_exchange_prepare(CURL *easy)
 {
-    SET(CURLOPT_WRITEFUNCTION, receive_content);
-    SET(CURLOPT_HEADERFUNCTION, receive_head);
+    SET(CURLOPT_WRITEFUNCTION, fc_exchange_receive);
+    SET(CURLOPT_HEADERFUNCTION, fc_exchange_receive_head);
     SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
     SET(CURLOPT_XFERINFOFUNCTION, watch_deadline);
 #if LIBCURL_VERSION_NUM >= 0x075000
@@ -204,7 +209,9 @@ static long milliseconds_left(const filescom_exchange *exchange)
 {
     int64_t left = exchange->deadline_ms - fc_now_ms();
 
-    return left > 0 ? (long)left : 1; /* 0 would mean no limit */
+    if (exchange->deadline_ms == FC_NEVER)
+        return 0; /* no limit */
+    return left > 0 ? (long)left : 1;
 }
 
 /*
@@ -235,6 +242,8 @@ static CURLcode set_attempt(filescom_exchange *exchange, CURL *easy)
     SET(CURLOPT_HTTPHEADER, exchange->headers);
     SET(CURLOPT_TIMEOUT_MS, milliseconds_left(exchange));
     if ((code = set_way(exchange, easy)))
+        return code;
+    if (exchange->stream != NULL && (code = fc_stream_prepare(exchange->stream, easy)))
         return code;
     code = set_method(exchange, easy);
     return code == CURLE_OK ? set_owner(exchange, easy) : code;
@@ -279,7 +288,7 @@ static bool start_attempt(filescom_exchange *exchange)
     return true;
 }
 
-/* A handle whose transfer was cut short is not used again. */
+/* A handle whose transfer was cut short is not used again, nor is one with options of its own. */
 static void leave_libcurl(filescom_exchange *exchange, bool whole)
 {
     CURL *easy = exchange->handle.easy;
@@ -288,7 +297,7 @@ static void leave_libcurl(filescom_exchange *exchange, bool whole)
         return;
     curl_multi_remove_handle(exchange->engine->multi, easy);
     unset_attempt(easy);
-    if (whole)
+    if (whole && !exchange->has_own_options)
         fc_client_give_handle(exchange->client, &exchange->handle);
     else
         fc_handle_cleanup(&exchange->handle);
@@ -305,10 +314,18 @@ static void wipe_request(filescom_exchange *exchange)
     exchange->headers = NULL;
 }
 
+void fc_exchange_tell(filescom_exchange *exchange)
+{
+    if (exchange->news.next == NULL)
+        fc_link_append(&exchange->engine->news, &exchange->news);
+}
+
 static void end(filescom_exchange *exchange, filescom_code result)
 {
     fc_link_remove(&exchange->link);
-    fc_link_append(&exchange->engine->ended, &exchange->link);
+    fc_exchange_tell(exchange);
+    if (exchange->stream != NULL)
+        fc_stream_end(exchange->stream);
     fc_client_leave_exchange(exchange->client);
     exchange->engine->named_in_flight -= exchange->named;
     exchange->result = result;
@@ -484,8 +501,10 @@ static int64_t pause_ms(const filescom_exchange *exchange)
 /* Whether another attempt is allowed, of use, and can begin before the deadline. */
 static bool may_try_again(const filescom_exchange *exchange, CURLcode result)
 {
+    bool was_asked = exchange->stream != NULL && exchange->stream->was_asked;
+
     return exchange->retries_left > 0 && is_passing(result) && was_nothing_sent(exchange) &&
-           !proxy_refused(exchange->handle.easy) && !exchange->no_memory &&
+           !was_asked && !proxy_refused(exchange->handle.easy) && !exchange->no_memory &&
            fc_now_ms() + pause_ms(exchange) < exchange->deadline_ms;
 }
 
@@ -528,6 +547,23 @@ void fc_exchange_attempt_ended(filescom_exchange *exchange, CURLcode result)
     }
     describe_failure(exchange, code, result);
     end(exchange, code);
+}
+
+void fc_exchange_fail(filescom_exchange *exchange, filescom_code code)
+{
+    leave_libcurl(exchange, false);
+    end(exchange, code);
+    fc_engine_schedule(exchange->engine);
+}
+
+void fc_exchange_stalled(filescom_exchange *exchange)
+{
+    long stall_ms = exchange->stream->plan.stall_ms;
+
+    describe_attempt(exchange);
+    fc_exchange_fail(exchange, fc_fail(exchange->message, FILESCOM_TIMEOUT,
+                                       "nothing was sent or received for %ld.%03ld s",
+                                       stall_ms / 1000, stall_ms % 1000));
 }
 
 void fc_exchange_resume(filescom_exchange *exchange)
@@ -607,7 +643,7 @@ static filescom_exchange *new_exchange(filescom_client *client, const fc_exchang
     exchange->id = next_id();
     exchange->result = FILESCOM_PENDING;
     exchange->retries_left = plan->retries;
-    exchange->deadline_ms = fc_now_ms() + plan->timeout_ms;
+    exchange->deadline_ms = plan->timeout_ms ? fc_now_ms() + plan->timeout_ms : FC_NEVER;
     exchange->content.limit = plan->max_response_size;
     exchange->head.limit = MAX_HEAD_SIZE;
     exchange->has_body = plan->body != NULL;
@@ -641,7 +677,12 @@ filescom_code fc_exchange_begin(filescom_client *client, const fc_exchange_plan 
     take_over(&begun->header_lines, plan->header_lines);
     if (plan->body != NULL)
         take_over(&begun->body, plan->body);
-    if (!make_url(begun, plan->path) || !link_headers(begun)) {
+    if (plan->stream != NULL) {
+        begun->stream = fc_stream_new(begun, plan->stream);
+        begun->has_own_options = true;
+    }
+    if ((plan->stream != NULL && begun->stream == NULL) || !make_url(begun, plan->path) ||
+        !link_headers(begun)) {
         bool too_long = begun->url.size + plan->path.size >= MAX_URL_SIZE;
 
         filescom_exchange_release(begun);
@@ -664,12 +705,10 @@ void filescom_exchange_release(filescom_exchange *exchange)
     if (exchange == NULL)
         return;
     if (exchange->result == FILESCOM_PENDING && fc_engine_enter(exchange->engine) &&
-        exchange->result == FILESCOM_PENDING) {
-        leave_libcurl(exchange, false);
-        end(exchange, FILESCOM_INTERRUPTED);
-        fc_engine_schedule(exchange->engine); /* it may have been the next to be resumed */
-    }
-    fc_link_remove(&exchange->link);
+        exchange->result == FILESCOM_PENDING)
+        fc_exchange_fail(exchange, FILESCOM_INTERRUPTED);
+    fc_link_remove(&exchange->news);
+    fc_stream_free(exchange->stream);
     fc_buffer_free(&exchange->head);
     fc_buffer_free(&exchange->content);
     wipe_request(exchange);
@@ -677,9 +716,14 @@ void filescom_exchange_release(filescom_exchange *exchange)
     free(exchange);
 }
 
+static bool needs_caller(const filescom_exchange *exchange)
+{
+    return exchange->stream != NULL && fc_stream_attention(exchange->stream) != FILESCOM_NOTHING;
+}
+
 static filescom_code wait_until(filescom_exchange *exchange, int64_t until)
 {
-    while (exchange->result == FILESCOM_PENDING) {
+    while (exchange->result == FILESCOM_PENDING && !needs_caller(exchange)) {
         int64_t left = until == FC_NEVER ? -1 : until - fc_now_ms();
 
         if (fc_engine_advance(exchange->engine, until == FC_NEVER || left > 0 ? left : 0) < 0)
@@ -687,6 +731,8 @@ static filescom_code wait_until(filescom_exchange *exchange, int64_t until)
         if (until != FC_NEVER && left <= 0)
             break;
     }
+    if (needs_caller(exchange))
+        return FILESCOM_ATTENTION;
     return exchange->result == FILESCOM_PENDING ? FILESCOM_PENDING : FILESCOM_OK;
 }
 
@@ -699,7 +745,7 @@ filescom_code filescom_exchange_wait(filescom_exchange *exchange, long timeout_m
         return FILESCOM_PENDING;
     code = wait_until(exchange, until);
     if (code == FILESCOM_OK)
-        fc_link_remove(&exchange->link); /* taken note of */
+        fc_link_remove(&exchange->news); /* taken note of */
     fc_engine_tell_watchers(exchange->engine);
     return code;
 }

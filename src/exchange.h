@@ -1,8 +1,8 @@
 /*
  * exchange.h - one request and its answer, through one or more attempts.
  *
- * States: pausing (before an attempt), active (libcurl has it), ended. Depends on engine.h and
- * client.h.
+ * States: pausing (before an attempt), active (libcurl has it), ended. Depends on engine.h,
+ * client.h and stream.h.
  */
 #ifndef FILESCOM_EXCHANGE_H
 #define FILESCOM_EXCHANGE_H
@@ -11,13 +11,15 @@
 #include "buffer.h"
 #include "engine.h"
 #include "handle.h"
+#include "stream.h"
 
 #pragma GCC visibility push(hidden)
 
 #define FC_METHOD_SIZE 16
 
 struct filescom_exchange {
-    fc_link link; /* in one of the engine's lists; first, so that a link is its exchange */
+    fc_link link; /* in flight: active or pausing; first, so that a link is its exchange */
+    fc_link news; /* in the engine's list of them, or not */
     filescom_engine *engine;
     filescom_client *client;
     uint64_t id;
@@ -34,6 +36,7 @@ struct filescom_exchange {
     struct curl_slist *headers; /* nodes that point into header_lines */
     fc_buffer body;
     bool has_body;
+    fc_stream *stream; /* NULL where nothing is streamed */
 
     /* The attempt. */
     fc_handle handle; /* empty while pausing and after the end */
@@ -48,6 +51,7 @@ struct filescom_exchange {
     bool fresh;            /* a new connection is wanted, for that reason */
     bool out_of_time;      /* the deadline passed where libcurl itself does not look */
     bool would_send_twice; /* libcurl wanted to send the request again, and was stopped */
+    bool has_own_options;  /* the handle was set in ways that no other exchange expects */
 
     /* The answer. */
     fc_buffer head;
@@ -70,8 +74,9 @@ typedef struct fc_exchange_plan {
     CURLU *parsed_url;       /* of base_url and path, the client's own; NULL: not parsed yet */
     fc_buffer *header_lines; /* taken over */
     size_t header_count;
-    fc_buffer *body; /* taken over; NULL: none */
-    long timeout_ms;
+    fc_buffer *body;              /* taken over; NULL: none */
+    const fc_stream_plan *stream; /* NULL where nothing is streamed */
+    long timeout_ms;              /* 0: no limit, but for what a stream may stall */
     long retries;
     size_t max_response_size;
 } fc_exchange_plan;
@@ -85,6 +90,21 @@ filescom_code fc_exchange_begin(filescom_client *client, const fc_exchange_plan 
 
 /* Sets the options of a new handle that are the same for every exchange. */
 CURLcode fc_exchange_prepare(CURL *easy) FILESCOM_MUST_USE;
+
+/* Puts the exchange among the engine's news, once. */
+void fc_exchange_tell(filescom_exchange *exchange);
+
+/* CURLOPT_WRITEFUNCTION for a body that is read whole. */
+size_t fc_exchange_receive(char *data, size_t unit, size_t count, void *userdata);
+
+/* CURLOPT_HEADERFUNCTION. */
+size_t fc_exchange_receive_head(char *line, size_t unit, size_t count, void *userdata);
+
+/* Ends an exchange in flight, whose message was written, outside of libcurl's callbacks. */
+void fc_exchange_fail(filescom_exchange *exchange, filescom_code code);
+
+/* The engine's news: nothing of its stream has moved for too long. */
+void fc_exchange_stalled(filescom_exchange *exchange);
 
 /* The engine's news: libcurl ended the attempt. */
 void fc_exchange_attempt_ended(filescom_exchange *exchange, CURLcode result);

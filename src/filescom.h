@@ -46,12 +46,15 @@ typedef enum filescom_code {
     FILESCOM_OK = 0,      /* done; for an exchange: an answer came, whatever its status */
     FILESCOM_PENDING,     /* not done yet */
     FILESCOM_SIGNALLED,   /* a signal ended the wait; the exchange goes on */
+    FILESCOM_ATTENTION,   /* the caller's part in a streamed body is due; the exchange goes on */
     FILESCOM_RESOLVE,     /* a name could not be looked up */
     FILESCOM_CONNECT,     /* no connection, or the proxy would not make one */
     FILESCOM_TLS,         /* no TLS session: handshake, certificate, trust */
     FILESCOM_TIMEOUT,     /* a time limit passed */
     FILESCOM_INTERRUPTED, /* the connection broke, or the answer is not HTTP, before it was whole */
     FILESCOM_TOO_LARGE,   /* the answer is larger than max_response_size */
+    FILESCOM_TOO_SHORT,   /* the source of a streamed body ended before its size */
+    FILESCOM_TOO_LONG,    /* the source of a streamed body gave more than its size */
     FILESCOM_BUSY,        /* max_in_flight exchanges of the client are in flight already */
     FILESCOM_NO_MEMORY,   /* memory or a system resource ran out */
     FILESCOM_BAD_ARGUMENT, /* the caller's mistake; the message names it */
@@ -84,8 +87,11 @@ int filescom_engine_descriptor(filescom_engine *engine);
 /* Does what can be done now, without blocking. Whether there was anything to do. */
 bool filescom_engine_step(filescom_engine *engine);
 
-/* The next exchange that ended since it was last asked and that nobody waited for, or NULL. */
-filescom_exchange *filescom_engine_next_ended(filescom_engine *engine);
+/*
+ * The next exchange of which there is news since it was last asked, or NULL: it ended and nobody
+ * waited for it, or its caller's part in a streamed body is due (filescom_exchange_attention).
+ */
+filescom_exchange *filescom_engine_next_news(filescom_engine *engine);
 
 /* How many exchanges are in flight. */
 size_t filescom_engine_in_flight(const filescom_engine *engine);
@@ -142,6 +148,16 @@ filescom_code filescom_base_url(const char *url, char *normal, size_t size,
 filescom_code filescom_region_base_url(const char *base, const char *host, char *normal,
                                        size_t size, char *message) FILESCOM_MUST_USE;
 
+/*
+ * Writes the normal form of another host's origin, "https://HOST[:PORT]", into normal. https only,
+ * but http for a loopback address; nothing may follow the port.
+ */
+filescom_code filescom_origin(const char *text, char *normal, size_t size,
+                              char *message) FILESCOM_MUST_USE;
+
+/* Whether a header is this library's to set, such as Host: a request that names one is refused. */
+bool filescom_is_reserved_header(filescom_bytes name);
+
 /* Whether bytes can be a session id: at least one, and visible ASCII only. */
 bool filescom_is_session_id(filescom_bytes id);
 
@@ -168,8 +184,23 @@ typedef struct filescom_request {
     filescom_bytes session_id;      /* absent: none is sent */
     const filescom_header *headers; /* further headers */
     size_t header_count;
-    filescom_bytes body; /* absent: none */
-    long timeout_ms;     /* 0: the client's */
+    filescom_bytes body; /* absent: none, and of no bytes where the method expects one */
+    long timeout_ms;     /* 0: the client's; no limit at all where a body is streamed */
+
+    /*
+     * Another host's origin (see filescom_origin) in place of base_url: path begins at its root,
+     * and neither a session id nor any header of the API's goes there. NULL: the service.
+     */
+    const char *origin;
+
+    /*
+     * Streamed bodies; see filescom_exchange_attention. The sink is given the body of an answer
+     * whose status is 2xx, which max_response_size does not bound.
+     */
+    bool has_sink;
+    bool has_source;      /* body is absent then */
+    uint64_t source_size; /* bytes that the source will give */
+    long stall_ms; /* for how long nothing may be sent or received; 0: the client's timeout_ms */
 } filescom_request;
 
 /*
@@ -191,11 +222,44 @@ filescom_code filescom_call(filescom_client *client, const filescom_request *req
 void filescom_exchange_release(filescom_exchange *exchange);
 
 /*
- * Blocks until the exchange is done (FILESCOM_OK), timeout_ms passed (FILESCOM_PENDING; negative:
- * no bound but the exchange's own) or a signal came (FILESCOM_SIGNALLED). Other exchanges of the
- * engine go on meanwhile.
+ * Blocks until the exchange is done (FILESCOM_OK), its caller's part in a streamed body is due
+ * (FILESCOM_ATTENTION), timeout_ms passed (FILESCOM_PENDING; negative: no bound but the exchange's
+ * own) or a signal came (FILESCOM_SIGNALLED). Other exchanges of the engine go on meanwhile. What
+ * was received before the exchange ended is to be taken first.
  */
 filescom_code filescom_exchange_wait(filescom_exchange *exchange, long timeout_ms);
+
+/*
+ * Streamed bodies: pieces are handed over outside of anything that waits or works, as the exchange
+ * asks for them. Memory stays bounded: a transfer whose caller does not do its part is paused, and
+ * neither that time nor the time until it does counts as stalled.
+ */
+typedef enum filescom_attention {
+    FILESCOM_NOTHING = 0, /* it goes on by itself, or has ended */
+    FILESCOM_TAKE,        /* filescom_exchange_received has a piece for the sink */
+    FILESCOM_GIVE,        /* the source is to give filescom_exchange_wanted bytes, or fewer */
+} filescom_attention;
+
+/* What is due now. Takes note of it: the engine tells of it as news only once more is. */
+filescom_attention filescom_exchange_attention(filescom_exchange *exchange);
+
+/* The piece that came, absent where there is none; good until filescom_exchange_taken. */
+filescom_bytes filescom_exchange_received(filescom_exchange *exchange);
+
+/* The piece was taken: the transfer goes on. */
+void filescom_exchange_taken(filescom_exchange *exchange);
+
+/* How many bytes the source should give at once, at most; 0 where none are wanted. */
+size_t filescom_exchange_wanted(const filescom_exchange *exchange);
+
+/*
+ * Gives bytes of the source, which are copied: more than were wanted, where the source has them at
+ * hand, and none where it has none yet. Absent ones tell that it has ended. An end too early, or a
+ * byte too many, ends the exchange (FILESCOM_TOO_SHORT, FILESCOM_TOO_LONG). FILESCOM_OK, or
+ * FILESCOM_NO_MEMORY: nothing was given. Harmless where nothing is wanted.
+ */
+filescom_code filescom_exchange_give(filescom_exchange *exchange,
+                                     filescom_bytes bytes) FILESCOM_MUST_USE;
 
 /* FILESCOM_PENDING while in flight, then what became of it. */
 filescom_code filescom_exchange_result(const filescom_exchange *exchange);

@@ -223,6 +223,6 @@ int core_push_answer(lua_State *L, const filescom_exchange *exchange, exchange_k
     case EXCHANGE_LOGOUT:
         return push_logout(L, exchange);
     default:
-        return push_call(L, exchange, kind == EXCHANGE_RAW_CALL);
+        return push_call(L, exchange, kind == EXCHANGE_RAW);
     }
 }

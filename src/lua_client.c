@@ -118,14 +118,14 @@ static int client_begin_logout(lua_State *L)
     return begun(L, filescom_logout(client, base_url, id, &made.box->exchange, message), message);
 }
 
-/* client:begin_request(request [, raw]) -> exchange; raw: its body is given as it came */
+/* client:begin_request(request) -> exchange */
 static int client_begin_request(lua_State *L)
 {
     char message[FILESCOM_MESSAGE_SIZE];
-    beginning made = begin(L, lua_toboolean(L, 3) ? EXCHANGE_RAW_CALL : EXCHANGE_CALL);
+    beginning made = begin(L, EXCHANGE_CALL);
     filescom_request request;
 
-    core_read_request(L, 2, &request);
+    made.box->kind = core_read_request(L, 2, &request);
     lua_pushvalue(L, BOX_INDEX);
     return begun(L,
                  filescom_call(client_of(L, made.client), &request, &made.box->exchange, message),

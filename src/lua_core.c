@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <stdarg.h>
 #include <string.h>
+#include <time.h>
 
 #if defined(__GNUC__)
 #define EXPORTED __attribute__((visibility("default")))
@@ -148,6 +149,37 @@ static int core_is_session_id(lua_State *L)
     return 1;
 }
 
+/* core.origin(text) -> the normal form of another host's origin, or nil and why it may not be used
+ */
+static int core_origin(lua_State *L)
+{
+    char normal[FC_BASE_URL_SIZE];
+    char message[FILESCOM_MESSAGE_SIZE];
+    filescom_code code = filescom_origin(check_text(L, 1), normal, sizeof normal, message);
+
+    return push_url(L, code, normal, message);
+}
+
+/* core.is_reserved_header(name) -> whether a request may not name it */
+static int core_is_reserved_header(lua_State *L)
+{
+    filescom_bytes name;
+
+    name.data = luaL_checklstring(L, 1, &name.size);
+    lua_pushboolean(L, filescom_is_reserved_header(name));
+    return 1;
+}
+
+/* core.now() -> seconds of a clock that only goes forward */
+static int core_now(lua_State *L)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    lua_pushnumber(L, (lua_Number)now.tv_sec + (lua_Number)now.tv_nsec / 1e9);
+    return 1;
+}
+
 /* ---- the module ----------------------------------------------------------------------------- */
 
 /*
@@ -168,7 +200,10 @@ static const luaL_Reg functions[] = {
     {"client", core_new_client},
     {"base_url", core_base_url},
     {"region_base_url", core_region_base_url},
+    {"origin", core_origin},
     {"is_session_id", core_is_session_id},
+    {"is_reserved_header", core_is_reserved_header},
+    {"now", core_now},
     {"usage_error", core_lua_usage_error},
     {NULL, NULL},
 };

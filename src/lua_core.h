@@ -20,7 +20,7 @@ typedef enum exchange_kind {
     EXCHANGE_LOGIN,
     EXCHANGE_LOGOUT,
     EXCHANGE_CALL,
-    EXCHANGE_RAW_CALL, /* its body is given as it came */
+    EXCHANGE_RAW, /* a call whose answer need not be JSON */
 } exchange_kind;
 
 /* The userdata of an exchange. */
@@ -59,9 +59,9 @@ void core_read_credentials(lua_State *L, int index, filescom_credentials *creden
 
 /*
  * Reads the table at index into request; pushes values, which must stay on the stack as long as the
- * request is used.
+ * request is used. Returns what its answer becomes.
  */
-void core_read_request(lua_State *L, int index, filescom_request *request);
+exchange_kind core_read_request(lua_State *L, int index, filescom_request *request);
 
 /* A string, or NULL where there is none; `what` names it in errors. */
 const char *core_optional_string(lua_State *L, int index, const char *what);

@@ -104,15 +104,18 @@ static int core_relay_path(lua_State *L)
     return 1;
 }
 
-/* core.next_ended() -> the id of an exchange that has ended and that nobody waited for, or nil */
-static int core_next_ended(lua_State *L)
+/*
+ * core.next_news() -> the id of an exchange that has ended, and that nobody waited for, or whose
+ * streamed body needs its caller (exchange:attention()); or nil
+ */
+static int core_next_news(lua_State *L)
 {
-    filescom_exchange *ended = filescom_engine_next_ended(core_engine(L));
+    filescom_exchange *exchange = filescom_engine_next_news(core_engine(L));
 
-    if (ended == NULL)
+    if (exchange == NULL)
         lua_pushnil(L);
     else
-        lua_pushnumber(L, (lua_Number)filescom_exchange_id(ended));
+        lua_pushnumber(L, (lua_Number)filescom_exchange_id(exchange));
     return 1;
 }
 
@@ -137,7 +140,7 @@ static int core_rearm_relay(lua_State *L)
 static const luaL_Reg functions[] = {
     {"descriptor", core_descriptor},
     {"step", core_step},
-    {"next_ended", core_next_ended},
+    {"next_news", core_next_news},
     {"in_flight", core_in_flight},
     {"relay_path", core_relay_path},
     {"rearm_relay", core_rearm_relay},

@@ -104,7 +104,10 @@ static bool wait_for(lua_State *L, const exchange_box *box, long timeout_ms)
     return code == FILESCOM_OK;
 }
 
-/* exchange:wait([seconds]) -> whether it is done; without a limit only its own holds. */
+/*
+ * exchange:wait([seconds]) -> whether it is done; without a limit only its own holds. False before
+ * any limit where a streamed body needs its caller: see exchange:attention().
+ */
 static int exchange_wait(lua_State *L)
 {
     exchange_box *box = check_exchange(L);
@@ -120,6 +123,75 @@ static int exchange_done(lua_State *L)
 {
     lua_pushboolean(L, filescom_exchange_result(check_exchange(L)->exchange) != FILESCOM_PENDING);
     return 1;
+}
+
+/* exchange:ready() -> whether there is nothing to wait for: it is done, or needs its caller */
+static int exchange_ready(lua_State *L)
+{
+    filescom_exchange *exchange = check_exchange(L)->exchange;
+
+    lua_pushboolean(L, filescom_exchange_result(exchange) != FILESCOM_PENDING ||
+                           filescom_exchange_attention(exchange) != FILESCOM_NOTHING);
+    return 1;
+}
+
+/*
+ * exchange:attention() -> "take": exchange:received() is a piece of the answer's body; or "give"
+ * and how many bytes of the request's body exchange:give(piece) should be given, at most; or nil
+ */
+static int exchange_attention(lua_State *L)
+{
+    filescom_exchange *exchange = check_exchange(L)->exchange;
+
+    switch (filescom_exchange_attention(exchange)) {
+    case FILESCOM_TAKE:
+        lua_pushliteral(L, "take");
+        return 1;
+    case FILESCOM_GIVE:
+        lua_pushliteral(L, "give");
+        lua_pushinteger(L, (lua_Integer)filescom_exchange_wanted(exchange));
+        return 2;
+    default:
+        lua_pushnil(L);
+        return 1;
+    }
+}
+
+/* exchange:received() -> the piece of the answer's body that waits to be taken, or nil */
+static int exchange_received(lua_State *L)
+{
+    filescom_bytes piece = filescom_exchange_received(check_exchange(L)->exchange);
+
+    if (piece.data == NULL) {
+        lua_pushnil(L);
+        return 1;
+    }
+    lua_pushlstring(L, piece.data, piece.size);
+    return 1;
+}
+
+/* exchange:taken(): the piece was dealt with, and the next may come */
+static int exchange_taken(lua_State *L)
+{
+    filescom_exchange_taken(check_exchange(L)->exchange);
+    return 0;
+}
+
+/* exchange:give(piece): a piece of the request's body, or nil at its end */
+static int exchange_give(lua_State *L)
+{
+    exchange_box *box = check_exchange(L);
+    filescom_bytes piece = {NULL, 0};
+
+    if (!lua_isnoneornil(L, 2)) {
+        if (lua_type(L, 2) != LUA_TSTRING)
+            core_usage_error(L, "a source must return a string, or nil at its end, got %s",
+                             luaL_typename(L, 2));
+        piece.data = lua_tolstring(L, 2, &piece.size);
+    }
+    if (filescom_exchange_give(box->exchange, piece) != FILESCOM_OK)
+        return core_raise(L, FILESCOM_NO_MEMORY, "not enough memory");
+    return 0;
 }
 
 static int exchange_id(lua_State *L)
@@ -202,8 +274,11 @@ int core_complete_exchange(lua_State *L)
     int box_index = lua_gettop(L);
     int count;
 
-    if (!wait_for(L, box, -1))
+    if (!wait_for(L, box, -1)) {
+        if (filescom_exchange_attention(box->exchange) != FILESCOM_NOTHING)
+            return core_usage_error(L, "a streamed body is begun by begin_request");
         return core_raise(L, FILESCOM_NO_MEMORY, "not enough memory");
+    }
     count = finish(L, box);
     keep_spare_box(L, box_index);
     return count;
@@ -223,13 +298,12 @@ static int exchange_tostring(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    {"wait", exchange_wait},
-    {"done", exchange_done},
-    {"finish", exchange_finish},
-    {"cancel", exchange_cancel},
-    {"id", exchange_id},
-    {"info", exchange_info},
-    {NULL, NULL},
+    {"wait", exchange_wait},         {"done", exchange_done},
+    {"ready", exchange_ready},       {"attention", exchange_attention},
+    {"received", exchange_received}, {"taken", exchange_taken},
+    {"give", exchange_give},         {"finish", exchange_finish},
+    {"cancel", exchange_cancel},     {"id", exchange_id},
+    {"info", exchange_info},         {NULL, NULL},
 };
 
 static const luaL_Reg metamethods[] = {

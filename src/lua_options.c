@@ -81,6 +81,21 @@ static void read_size(lua_State *L, const char *name, void *target)
     *(size_t *)target = (size_t)size;
 }
 
+static void read_flag(lua_State *L, const char *name, void *target)
+{
+    expect_type(L, name, LUA_TBOOLEAN);
+    *(bool *)target = lua_toboolean(L, -1);
+}
+
+static void read_length(lua_State *L, const char *name, void *target)
+{
+    lua_Number size = read_number(L, name);
+
+    if (!(size >= 0 && size <= LARGEST_SIZE) || size != (lua_Number)(uint64_t)size)
+        core_usage_error(L, "option '%s' must be a whole number, 0 or more", name);
+    *(uint64_t *)target = (uint64_t)size;
+}
+
 static const field *find_field(const field *fields, const char *name)
 {
     for (; fields->name != NULL; fields++)
@@ -207,21 +222,41 @@ void core_read_credentials(lua_State *L, int index, filescom_credentials *creden
 
 /* ---- a request ------------------------------------------------------------------------------ */
 
-/* A place in the stack that holds the table of headers, 0 where there are none. */
+typedef struct request_fields {
+    filescom_request request;
+    bool raw;
+} request_fields;
+
+#define REQUEST(field) offsetof(request_fields, request.field)
+
+static void read_source_size(lua_State *L, const char *name, void *target)
+{
+    filescom_request *request = target;
+
+    read_length(L, name, &request->source_size);
+    request->has_source = true;
+}
+
+/* The table itself is read later. */
 static void read_headers(lua_State *L, const char *name, void *target)
 {
     (void)target;
     expect_type(L, name, LUA_TTABLE);
 }
 
-static const field request_fields[] = {
-    {"method", read_string, offsetof(filescom_request, method)},
-    {"path", read_bytes, offsetof(filescom_request, path)},
-    {"base_url", read_string, offsetof(filescom_request, base_url)},
-    {"session_id", read_bytes, offsetof(filescom_request, session_id)},
+static const field request_options[] = {
+    {"method", read_string, REQUEST(method)},
+    {"path", read_bytes, REQUEST(path)},
+    {"base_url", read_string, REQUEST(base_url)},
+    {"origin", read_string, REQUEST(origin)},
+    {"session_id", read_bytes, REQUEST(session_id)},
     {"headers", read_headers, 0},
-    {"body", read_bytes, offsetof(filescom_request, body)},
-    {"timeout", read_seconds, offsetof(filescom_request, timeout_ms)},
+    {"body", read_bytes, REQUEST(body)},
+    {"timeout", read_seconds, REQUEST(timeout_ms)},
+    {"stall_timeout", read_seconds, REQUEST(stall_ms)},
+    {"sink", read_flag, REQUEST(has_sink)},
+    {"size", read_source_size, offsetof(request_fields, request)},
+    {"raw", read_flag, offsetof(request_fields, raw)},
     {NULL, NULL, 0},
 };
 
@@ -273,20 +308,22 @@ static void fill_headers(lua_State *L, int index, filescom_header *headers, size
  * All that allocates comes first: it may run finalizers, and these may take values out of the
  * tables that are read.
  */
-void core_read_request(lua_State *L, int index, filescom_request *request)
+exchange_kind core_read_request(lua_State *L, int index, filescom_request *request)
 {
+    request_fields fields = {0};
     filescom_header *headers = NULL;
     size_t count = 0;
 
-    *request = (filescom_request){0};
     luaL_checkstack(L, 8, NULL);
     if (lua_istable(L, index))
         headers = push_room(L, index, &count);
-    read_fields(L, index, "request", request_fields, request);
+    read_fields(L, index, "request", request_options, &fields);
+    *request = fields.request;
     if (request->method == NULL || request->path.data == NULL)
         core_usage_error(L, "a request needs 'method' and 'path'");
     if (count > 0)
         fill_headers(L, lua_gettop(L) - 1, headers, count);
     request->headers = headers;
     request->header_count = count;
+    return fields.raw ? EXCHANGE_RAW : EXCHANGE_CALL;
 }

@@ -36,6 +36,10 @@ const char *filescom_code_type(filescom_code code)
         return "response/too-large";
     case FILESCOM_BUSY:
         return "network/busy";
+    case FILESCOM_TOO_SHORT:
+        return "stream/too-short";
+    case FILESCOM_TOO_LONG:
+        return "stream/too-long";
     default:
         return NULL;
     }

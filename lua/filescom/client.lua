@@ -112,22 +112,48 @@ end
 
 -- ---- exchanges ------------------------------------------------------------------------------
 
--- Runs one exchange of the core and waits for it: "login" with credentials and a base URL, "logout"
--- with an id and a base URL, or "request" with a request and whether its body is wanted as it came.
-function Client:_run(verb, subject, detail)
-  local trace, loop = self._trace, self._loop
-  local place, running
-  if loop then place, running = loop:place() end
-  if not trace and not place then return self._core[verb](self._core, subject, detail) end
-  local exchange, failure = self._core["begin_" .. verb](self._core, subject, detail)
+local function block(exchange)
+  exchange:wait()
+end
+
+-- Begins an exchange, waits for it by `wait`, which may return a failure of its own, and finishes it.
+local function follow(self, wait, verb, subject, base_url)
+  local trace = self._trace
+  local exchange, failure = self._core["begin_" .. verb](self._core, subject, base_url)
   if not exchange then return nil, failure end
-  if trace then trace:begun(self._base_url, verb, subject, detail) end
-  if place then place:wait(exchange, running) else exchange:wait() end
-  local info = trace and exchange:info()
+  if trace then trace:begun(self._base_url, verb, subject, base_url) end
   local answer
-  answer, failure = exchange:finish()
-  if trace then trace:ended(info, failure, verb, subject, detail) end
+  failure = wait(exchange)
+  local info = trace and exchange:info()
+  if failure then exchange:cancel() else answer, failure = exchange:finish() end
+  if trace then trace:ended(info, failure, verb, subject, base_url) end
   return answer, failure
+end
+
+-- How to wait where this code runs; nil where it blocks.
+local function waiter(self)
+  local place, running
+  if self._loop then place, running = self._loop:place() end
+  return place and function (exchange) place:wait(exchange, running) end
+end
+
+-- Runs one exchange of the core and waits for it: "login" with credentials and a base URL, "logout"
+-- with an id and a base URL, or "request" with a request.
+function Client:_run(verb, subject, base_url)
+  local wait = self._loop and waiter(self)
+  if not self._trace and not wait then return self._core[verb](self._core, subject, base_url) end
+  return follow(self, wait or block, verb, subject, base_url)
+end
+
+-- Runs a request of which a body is streamed.
+function Client:_stream(request, sink, source)
+  local wait, leave = waiter(self)
+  if wait and nginx then wait, leave = nginx.piece_waiter(wait) end
+  return follow(self, function (exchange)
+    local failure = require("filescom.stream").serve(exchange, wait or block, sink, source)
+    if leave then leave(exchange) end
+    return failure
+  end, "request", request)
 end
 
 -- ---- open logins ----------------------------------------------------------------------------

@@ -290,9 +290,9 @@ local function doubt(self)
   self._doubt = { count = count, ends = self._clock.now() + pause }
 end
 
--- A body that a function gives is given once.
+-- What a source has given is gone.
 local function can_be_repeated(options)
-  return type(options) ~= "table" or type(options.body) ~= "function"
+  return type(options) ~= "table" or options.source == nil
 end
 
 --- Any call of the API with the session.

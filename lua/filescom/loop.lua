@@ -5,7 +5,7 @@
 -- filescom.loop.luv, .cqueues and .copas are such, and so is what filescom.nginx gives. A PLACE is a
 -- loop in which calls wait. It knows who waits for which exchange, has the descriptor watched for as
 -- long as anybody does, steps the engine when the descriptor is readable, and resumes those whose
--- exchanges have ended.
+-- exchanges have ended, or need their caller for a body that is streamed.
 --
 -- Depends on filescom.core; loaded only where a client is given a loop, and in nginx.
 --
@@ -58,17 +58,17 @@ local function take(id)
   return waiter, place.adapter
 end
 
--- Resumes whoever waits for an exchange that has ended. All of them, whatever one of them raises.
-local function resume_ended()
+-- Resumes whoever waits for an exchange of which there is news. All of them, whatever one of them raises.
+local function resume_waiters()
   local raised
-  local id = core.next_ended()
+  local id = core.next_news()
   while id do
     local waiter, adapter = take(id)
     if waiter then
       local ok, why = pcall(adapter.resume, waiter)
       if not ok then raised = raised or { why } end
     end
-    id = core.next_ended()
+    id = core.next_news()
   end
   if raised then error(raised[1], 0) end
 end
@@ -77,7 +77,7 @@ end
 -- @treturn boolean whether there was anything to do
 function Place:step()
   local busy = core.step()
-  resume_ended()
+  resume_waiters()
   unwatch(self)
   return busy
 end
@@ -111,23 +111,24 @@ end
 
 function Visit.__close(visit)
   leave(visit)
-  if not visit.exchange:done() then visit.exchange:cancel() end
+  if not visit.is_over then visit.exchange:cancel() end
 end
 
--- Notes a visit down before it waits, each time; false once its exchange is done.
+-- Notes a visit down before it waits, each time; false once there is nothing to wait for.
 local function goes_on(visit)
-  if visit.exchange:done() then return nil end
+  visit.is_over = visit.exchange:ready()
+  if visit.is_over then return nil end
   local id, place = visit.id, visit.place
   watch(place, visit.running)
   places[id], exchanges[id], place.waiters[id] = place, visit.exchange, visit.waiter
   return true
 end
 
---- Waits for an exchange in the running coroutine, which yields.
+--- Waits in the running coroutine, which yields, until an exchange is done or needs its caller.
 -- @tparam userdata exchange
 -- @param running what the adapter's `running` returned
 function Place:wait(exchange, running)
-  if exchange:done() then return end
+  if exchange:ready() then return end
   local adapter = self.adapter
   local suspend = adapter.suspend
   local visit = setmetatable({

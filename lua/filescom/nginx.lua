@@ -4,7 +4,8 @@
 -- the core (src/relay.h) writes a byte to a unix socket when the engine has something to do. One
 -- dispatcher for each worker, a timer's coroutine that lives as long as anything is in flight, reads
 -- it, steps the engine in the worker's own thread, and wakes the semaphore of each exchange that
--- has ended. Whoever waits, waits on its semaphore; filescom.loop knows who does.
+-- has ended, or whose streamed body needs its caller. Whoever waits, waits on its semaphore;
+-- filescom.loop knows who does.
 --
 -- A waiter that nginx kills (its client went away, ngx.thread.kill, ngx.exit elsewhere) leaves a
 -- semaphore without waiters behind: the dispatcher looks for those and cancels their exchanges.
@@ -53,11 +54,22 @@ local MANY = 16
 -- Seconds between steps by the clock.
 local PAUSE = 0.001
 
+-- Seconds for which streamed bodies may keep the worker to themselves, and when they last did not.
+local LONGEST_TURN = 0.005
+local others_had_turn = 0
+
 -- A timer's memory is only given back when it ends.
 local WAKEUPS_OF_ONE_TIMER = 50000
 
 local dispatching = false -- a dispatcher runs
 local asked_at -- when one was asked for; nil: none is under way
+
+-- Exchanges whose caller has a piece of a streamed body in hand, and may be killed meanwhile: how many scans
+-- have seen that very piece.
+local served = setmetatable({}, { __mode = "k" })
+
+-- So many scans of a piece collect garbage, and later ones this seldom: a finalizer may take two collections.
+local COLLECTING_SCANS, SCANS_BETWEEN = 4, 20
 
 -- Semaphores that nobody waits on and nobody will post.
 local spare, MAX_SPARE = {}, 256
@@ -71,6 +83,22 @@ local worker = loop.place(adapter)
 -- A semaphore counts its waiters as negative: at 0 whoever waited has been killed.
 local function is_abandoned(semaphore_of_waiter)
   return semaphore_of_waiter:count() >= 0
+end
+
+-- Of a caller that was killed with a piece in hand nothing tells but the collector, and an idle worker may
+-- not run it.
+local function collect_held()
+  local held_long = false
+  for exchange, scans in pairs(served) do
+    served[exchange] = scans + 1
+    held_long = held_long or (scans >= 1 and (scans <= COLLECTING_SCANS or scans % SCANS_BETWEEN == 0))
+  end
+  if held_long then collectgarbage() end
+end
+
+local function cancel_abandoned()
+  collect_held()
+  worker:cancel_gone(is_abandoned)
 end
 
 -- ---- the dispatcher -------------------------------------------------------------------------
@@ -101,7 +129,7 @@ local function poll()
   while worker:is_waited_in() do
     ngx.sleep(PAUSE)
     worker:step()
-    worker:cancel_gone(is_abandoned)
+    cancel_abandoned()
   end
 end
 
@@ -112,14 +140,14 @@ local function follow(socket)
   for _ = 1, WAKEUPS_OF_ONE_TIMER do
     step_while_busy()
     local now = ngx.now()
-    if worker:is_waited_in() then
+    if worker:is_waited_in() or next(served) then
       last_busy = now
     elseif ngx.worker.exiting() or now - last_busy >= IDLE_PERIOD then
       return "idle"
     end
     if now - last_scan >= SCAN_PERIOD then
       last_scan = now
-      worker:cancel_gone(is_abandoned)
+      cancel_abandoned()
     end
     if not listen(socket) then return "lost" end
   end
@@ -197,6 +225,30 @@ function nginx.place()
   if CAN_WAIT[phase] then return worker end
   if MAY_BLOCK[phase] then return nil end
   core.usage_error("filescom cannot wait in nginx's phase '%s': use ngx.timer.at(0, ...) there", phase)
+end
+
+local function forget(exchange)
+  served[exchange] = nil
+end
+
+--- How to wait for the next piece of a streamed body. A body may come and go as fast as it is taken and
+-- given: whatever else the worker serves has its turn.
+-- @tparam function wait waits for an exchange
+-- @treturn function waits until it is done or its caller's part is due; it may return before that
+-- @treturn function to be called once the exchange is done
+function nginx.piece_waiter(wait)
+  return function (exchange)
+    if not exchange:ready() then worker:step() end
+    if not exchange:ready() then
+      served[exchange] = nil -- the waiter is looked for by its semaphore
+      wait(exchange)
+      others_had_turn = core.now()
+    elseif core.now() - others_had_turn > LONGEST_TURN then
+      ngx.sleep(PAUSE)
+      others_had_turn = core.now()
+    end
+    served[exchange] = 0
+  end, forget
 end
 
 --- The open logins of a client in the running request or timer, for a logout that names none.

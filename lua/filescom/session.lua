@@ -47,9 +47,9 @@ end
 --- Any other call of the API with this session.
 -- @tparam string method such as "GET"
 -- @tparam string path below the base URL, such as "/folders"
--- @tparam[opt] table options `query`, `json`, `body`, `headers`, `timeout`, `raw`; see doc/reference.md
--- @treturn[1] table `status`, `headers` (found in any case), `data` (nil where the answer is empty);
---   with the option `raw` instead of `data` the `body`, a string
+-- @tparam[opt] table options see doc/reference.md
+-- @treturn[1] table `status`, `headers` (found in any case), `data` (nil where the answer is empty; with
+--   option `raw` in its place `body`, a string)
 -- @treturn[2] nil
 -- @treturn[2] filescom.errors.Error
 -- @usage
@@ -59,7 +59,41 @@ function Session:request(method, path, options)
   return require("filescom.request").send(client_of(self), self, method, path, options)
 end
 
--- What a person may see of a session: never more of the id than tells two apart.
+--- Walks a list of the API, page by page.
+-- @tparam string path such as "/users"
+-- @tparam[opt] table options as of `request`, without bodies
+-- @treturn function an iterator that gives one item after another. Where a page cannot be had it raises
+--   the error table that `request` would have returned
+function Session:each(path, options)
+  return require("filescom.pages").each(client_of(self), self, path, options)
+end
+
+--- Downloads a file.
+-- @tparam string path the file's, such as "reports/2026.csv"
+-- @tparam function sink is given one piece of the file after another, as strings; it may yield. What it
+--   raises ends the download and is raised again; `false`, or nil and why, ends it with `stream/stopped`
+-- @tparam[opt] table options see the README
+-- @treturn[1] table `status`, `headers`, `size` (bytes received), `data` (what the service tells of the file)
+-- @treturn[2] nil
+-- @treturn[2] table the error
+function Session:download(path, sink, options)
+  return require("filescom.files").download(client_of(self), self, path, sink, options)
+end
+
+--- Uploads a file.
+-- @tparam string path where it goes, such as "inbox/letter.pdf"
+-- @tparam string|function source the file's contents, or a function that is given a number of bytes and
+--   returns as many or fewer (a string), and nil at the end; it may yield. What it raises ends the upload
+--   and is raised again; nil and why ends it with `stream/stopped`
+-- @tparam[opt] table options `size` in bytes, which a function needs; see the README
+-- @treturn[1] table `status`, `headers`, `data` (what the service tells of the new file)
+-- @treturn[2] nil
+-- @treturn[2] table the error
+function Session:upload(path, source, options)
+  return require("filescom.files").upload(client_of(self), self, path, source, options)
+end
+
+--- What a person may see of a session: never more of the id than tells two apart.
 local function describe(session)
   return ("filescom session %s... at %s"):format(
     type(session.id) == "string" and #session.id >= 16 and session.id:sub(1, 4) or "",

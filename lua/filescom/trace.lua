@@ -41,11 +41,18 @@ function describe.logout(default_base, _, base_url)
   return ("DELETE %s/sessions (session: [redacted])"):format(base_url or default_base)
 end
 
-function describe.request(default_base, request)
+-- What the service calls the address of a file opens it to whoever reads it: of such only the host is told.
+local function place_of(default_base, request)
+  if request.origin then return request.origin .. "/[redacted]", "none" end
   local path = request.path:match("^[^?]*")
   local query = #path < #request.path and "?[redacted]" or ""
-  return ("%s %s%s%s (session: [redacted], headers: %s, body: %d bytes)"):format(request.method,
-    request.base_url or default_base, path, query, names_of(request.headers), #(request.body or ""))
+  return (request.base_url or default_base) .. path .. query, "[redacted]"
+end
+
+function describe.request(default_base, request)
+  local place, session = place_of(default_base, request)
+  return ("%s %s (session: %s, headers: %s, body: %.0f bytes)"):format(request.method, place, session,
+    names_of(request.headers), request.size or #(request.body or ""))
 end
 
 --- Writes what is asked.
@@ -63,7 +70,7 @@ end
 local secrets_of = {
   login = function (credentials) return { password = credentials.password, otp = credentials.otp } end,
   logout = function (id) return { id } end,
-  request = function (request) return { request.session_id } end,
+  request = function (request) return require("filescom.request").secrets(request) end,
 }
 
 -- What somebody else wrote is not let into a line as it is.

@@ -7,10 +7,11 @@
  *
  * own: the core's allocations fail; libcurl: libcurl's as well; all: those of its TLS library too,
  * from the first on. start: libcurl itself cannot be started at first. A life is an engine, a
- * client, a login, a call, a call that is cancelled, a relay, a logout. A step that fails is told
- * so cleanly, is done again with memory and then works; at the end nothing is left. Lives go on
- * until one needs fewer allocations than the failing one's number. Prints "ok - SENTENCE" or, after
- * what was wrong, "not ok - SENTENCE", and what the failures came to.
+ * client, a login, a call, one whose bodies are streamed, one that is cancelled, a relay, a logout.
+ * A step that fails is told so cleanly, is done again with memory and then works; at the end
+ * nothing is left. Lives go on until one needs fewer allocations than the failing one's number.
+ * Prints "ok - SENTENCE" or, after what was wrong, "not ok - SENTENCE", and what the failures came
+ * to.
  */
 #include "counted.h"
 #include "driver.h"
@@ -27,9 +28,10 @@
 
 #define CODES (FILESCOM_BAD_ARGUMENT + 1)
 
-static const char *const code_names[CODES] = {"ok",        "pending", "signalled", "resolve",
-                                              "connect",   "tls",     "timeout",   "interrupted",
-                                              "too large", "busy",    "no memory", "bad argument"};
+static const char *const code_names[CODES] = {
+    "ok",        "pending",  "signalled", "attention",   "resolve",
+    "connect",   "tls",      "timeout",   "interrupted", "too large",
+    "too short", "too long", "busy",      "no memory",   "bad argument"};
 
 typedef struct life {
     const char *base_url, *ca_file;
@@ -143,6 +145,41 @@ static filescom_code call(life *of)
     return complete(of, begun, exchange);
 }
 
+/* Does what is due until the exchange needs no more; false where memory ran out. */
+static bool serve(filescom_exchange *exchange)
+{
+    static const char bytes[70000];
+    filescom_code code = FILESCOM_OK;
+
+    while (code == FILESCOM_OK && filescom_exchange_wait(exchange, 1500) == FILESCOM_ATTENTION) {
+        size_t wanted = filescom_exchange_wanted(exchange);
+
+        if (filescom_exchange_attention(exchange) == FILESCOM_TAKE)
+            filescom_exchange_taken(exchange);
+        else
+            code = filescom_exchange_give(exchange, (filescom_bytes){bytes, wanted});
+    }
+    return code == FILESCOM_OK;
+}
+
+static filescom_code stream(life *of)
+{
+    filescom_request request = request_of(of);
+    filescom_exchange *exchange = NULL;
+    filescom_code begun;
+
+    request.method = "PUT";
+    request.path = bytes_of("/echo");
+    request.has_sink = request.has_source = true;
+    request.source_size = 100000;
+    begun = filescom_call(of->client, &request, &exchange, of->message);
+    if (begun == FILESCOM_OK && !serve(exchange)) {
+        filescom_exchange_release(exchange);
+        return FILESCOM_NO_MEMORY;
+    }
+    return complete(of, begun, exchange);
+}
+
 static filescom_code cancel_call(life *of)
 {
     filescom_request request = request_of(of);
@@ -174,8 +211,9 @@ static const struct {
     const char *name;
     step *take;
 } steps[] = {
-    {"engine", make_engine},         {"client", make_client}, {"login", log_in},   {"call", call},
-    {"cancelled call", cancel_call}, {"relay", use_relay},    {"logout", log_out},
+    {"engine", make_engine}, {"client", make_client}, {"login", log_in},
+    {"call", call},          {"stream", stream},      {"cancelled call", cancel_call},
+    {"relay", use_relay},    {"logout", log_out},
 };
 
 /* ---- lives ---------------------------------------------------------------------------------- */

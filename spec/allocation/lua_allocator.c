@@ -122,6 +122,13 @@ static const scenario scenarios[] = {
      HEAD "local q, h = { a = 'x y', list = { 1, 2 }, t = { k = true } }, { ['X-Extra'] = '1' }\n"
           "return function() return assert(new():login(MOTOR)) end, function(session)\n"
           "return done(session:request('GET', '/user', { query = q, headers = h })) end"},
+    {"session:request whose bodies are streamed", false,
+     HEAD "return function() return assert(new():login(MOTOR)) end, function(session)\n"
+          "local left, came = 100000, 0\n"
+          "local function source(count) left = left - count return ('x'):rep(count) end\n"
+          "local function sink(piece) came = came + #piece end\n"
+          "return done(session:request('PUT', '/echo', { source = source, size = left, sink = "
+          "sink })) end"},
     {"a refused login and its error", false,
      HEAD "return new, function(client)\n"
           "local session, err = client:login { username = 'motor', password = 'wrong' }\n"

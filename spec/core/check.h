@@ -24,6 +24,7 @@ extern const test multipart_tests[];
 extern const test headers_tests[];
 extern const test url_tests[];
 extern const test exchange_tests[];
+extern const test stream_tests[];
 extern const test process_tests[];
 
 #define CHECK(condition) check_that((condition), #condition, __FILE__, __LINE__)

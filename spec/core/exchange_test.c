@@ -347,7 +347,7 @@ static filescom_exchange *step_until_ended(filescom_engine *engine)
     filescom_exchange *ended = NULL;
     int64_t began = fc_now_ms();
 
-    while ((ended = filescom_engine_next_ended(engine)) == NULL && fc_now_ms() - began < 5000) {
+    while ((ended = filescom_engine_next_news(engine)) == NULL && fc_now_ms() - began < 5000) {
         struct pollfd watched = {filescom_engine_descriptor(engine), POLLIN, 0};
 
         if (poll(&watched, 1, 5000) > 0)
@@ -362,7 +362,7 @@ static void is_told_by_the_descriptor(void)
     filescom_exchange *exchange = call(&on, "/slow", 0);
 
     CHECK(step_until_ended(on.engine) == exchange);
-    CHECK(filescom_engine_next_ended(on.engine) == NULL);
+    CHECK(filescom_engine_next_news(on.engine) == NULL);
     CHECK(filescom_exchange_status(exchange) == 200);
     filescom_exchange_release(exchange);
     finish(&on);
@@ -457,7 +457,7 @@ static void is_not_told_twice(void)
     filescom_exchange *exchange = login(&on);
 
     CHECK(filescom_exchange_wait(exchange, -1) == FILESCOM_OK);
-    CHECK(filescom_engine_next_ended(on.engine) == NULL);
+    CHECK(filescom_engine_next_news(on.engine) == NULL);
     filescom_exchange_release(exchange);
     finish(&on);
 }

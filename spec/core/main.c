@@ -65,7 +65,8 @@ int main(void)
 
     server_start();
     failed = run_all(buffer_tests) + run_all(multipart_tests) + run_all(headers_tests) +
-             run_all(url_tests) + run_all(exchange_tests) + run_all(process_tests);
+             run_all(url_tests) + run_all(exchange_tests) + run_all(stream_tests) +
+             run_all(process_tests);
     server_stop();
     printf("1..%d\n", count);
     return failed > 0;

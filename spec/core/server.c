@@ -71,6 +71,25 @@ static bool respond(int peer, const char *status, const char *body)
     return send(peer, answer, (size_t)size, MSG_NOSIGNAL) == size;
 }
 
+/* HUGE_SIZE bytes, each of which is told by its place. */
+static bool respond_huge(int peer)
+{
+    char bytes[8192];
+    int size =
+        snprintf(bytes, sizeof bytes, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", HUGE_SIZE);
+    bool sent = send(peer, bytes, (size_t)size, MSG_NOSIGNAL) == size;
+    int at;
+
+    for (at = 0; at < HUGE_SIZE && sent; at += (int)sizeof bytes) {
+        int i;
+
+        for (i = 0; i < (int)sizeof bytes; i++)
+            bytes[i] = huge_byte(at + i);
+        sent = send(peer, bytes, sizeof bytes, MSG_NOSIGNAL) == sizeof bytes;
+    }
+    return sent;
+}
+
 static void wait_for_end(int peer)
 {
     char byte;
@@ -96,6 +115,10 @@ static bool serve(int peer, const char *head)
     }
     if (strstr(head, "/slow HTTP/1.1\r\n") != NULL)
         usleep(100000);
+    if (strstr(head, "/huge HTTP/1.1\r\n") != NULL)
+        return respond_huge(peer);
+    if (strstr(head, "/refused HTTP/1.1\r\n") != NULL)
+        return respond(peer, "403 Forbidden", "{}");
     if (strstr(head, "/large HTTP/1.1\r\n") == NULL)
         return respond(peer, "200 OK", "{}");
     memset(large, 'x', sizeof large);

@@ -2,8 +2,8 @@
  * server.h - a small HTTP server in a process of its own, for tests of exchanges.
  *
  * What it does is told by the end of a request's path: /sessions as the service does, /hang (no
- * answer), /slow (after 100 ms), /close (no answer, then the end), /large (2,000 bytes), anything
- * else {}. Depends on POSIX threads.
+ * answer), /slow (after 100 ms), /close (no answer, then the end), /large (2,000 bytes), /huge (see
+ * HUGE_SIZE), /refused (403), anything else {}. Depends on POSIX threads.
  */
 #ifndef SERVER_H
 #define SERVER_H
@@ -14,6 +14,14 @@
 typedef struct server_counts {
     int accepted, open, requests;
 } server_counts;
+
+/* Bytes of /huge, a whole number of 8 KiB, and which one is where. */
+#define HUGE_SIZE (4 * 1024 * 1024)
+
+static inline char huge_byte(int at)
+{
+    return (char)(at % 251);
+}
 
 /* To be called while the process has one thread. */
 void server_start(void);

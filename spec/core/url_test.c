@@ -351,6 +351,59 @@ static void knows_session_ids(void)
     }
 }
 
+static void takes_origins_in_their_normal_form(void)
+{
+    static const struct {
+        const char *text, *normal;
+    } rows[] = {
+        {"https://bucket.s3.amazonaws.com", "https://bucket.s3.amazonaws.com"},
+        {"HTTPS://Files.Example:8443", "https://files.example:8443"},
+        {"http://127.0.0.1:8080", "http://127.0.0.1:8080"},
+        {"http://[::1]:8080", "http://[::1]:8080"},
+        {"http://2130706433", "http://127.0.0.1"},
+    };
+    char normal[FC_BASE_URL_SIZE], message[FILESCOM_MESSAGE_SIZE];
+    size_t i;
+
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        filescom_code code = filescom_origin(rows[i].text, normal, sizeof normal, message);
+
+        if (CHECK_ROW(code == FILESCOM_OK, rows[i].text))
+            CHECK_ROW(strcmp(normal, rows[i].normal) == 0, normal);
+    }
+}
+
+static void refuses_other_origins(void)
+{
+    static const char *const texts[] = {
+        "",
+        "files.example",
+        "http://files.example",
+        "ftp://127.0.0.1",
+        "https://",
+        "https:///x",
+        "https://files.example/",
+        "https://files.example/x/..",
+        "https://files.example?x",
+        "https://files.example#x",
+        "https://secret:secret@files.example",
+        "https://files.example\\x",
+        "https://files.example\r\nX: y",
+        "https://%66iles.example",
+        "https://files.example:port",
+    };
+    char normal[FC_BASE_URL_SIZE], message[FILESCOM_MESSAGE_SIZE];
+    size_t i;
+
+    for (i = 0; i < sizeof texts / sizeof *texts; i++) {
+        message[0] = '\0';
+        CHECK_ROW(filescom_origin(texts[i], normal, sizeof normal, message) ==
+                      FILESCOM_BAD_ARGUMENT,
+                  texts[i]);
+        CHECK_ROW(message[0] != '\0' && strstr(message, "secret") == NULL, texts[i]);
+    }
+}
+
 const test url_tests[] = {
     {"a base URL is taken in its normal form", takes_base_urls_in_their_normal_form},
     {"a normal form is its own normal form", keeps_a_normal_form_as_it_is},
@@ -363,6 +416,8 @@ const test url_tests[] = {
     {"a region has a port of its own", drops_the_port_for_a_region},
     {"a region of a loopback address is another loopback address", stays_on_the_loopback},
     {"a region of https is reached by https", never_goes_from_https_to_http},
+    {"another host's origin is taken in its normal form", takes_origins_in_their_normal_form},
+    {"other origins are refused without being repeated", refuses_other_origins},
     {"loopback addresses are known", knows_loopback_addresses},
     {"session ids are visible ASCII", knows_session_ids},
     {NULL, NULL},

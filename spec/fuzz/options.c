@@ -36,6 +36,11 @@ static const char *const keys[] = {
     "max_in_flight",
     "otp",
     "partial_session_id",
+    "origin",
+    "stall_timeout",
+    "sink",
+    "size",
+    "raw",
 };
 
 #define KEYS (sizeof keys / sizeof *keys)
@@ -164,6 +169,17 @@ static void check_seconds(lua_State *L, const char *name, long found, double oth
     PROMISE(fabs((double)found - seconds * 1000) <= 1);
 }
 
+static bool flag_of(lua_State *L, const char *name)
+{
+    bool flag;
+
+    lua_getfield(L, 2, name);
+    PROMISE(lua_isnil(L, -1) || lua_isboolean(L, -1));
+    flag = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return flag;
+}
+
 static void check_options(lua_State *L)
 {
     filescom_options options;
@@ -227,8 +243,8 @@ static void check_headers(lua_State *L, const filescom_request *request)
 static void check_request(lua_State *L)
 {
     filescom_request request;
+    exchange_kind kind = core_read_request(L, 2, &request);
 
-    core_read_request(L, 2, &request);
     lua_gc(L, LUA_GCCOLLECT); /* what is not held goes */
     PROMISE(request.method != NULL && request.path.data != NULL);
     check_text(L, "method", request.method);
@@ -237,6 +253,12 @@ static void check_request(lua_State *L)
     check_bytes(L, "session_id", request.session_id);
     check_bytes(L, "body", request.body);
     check_seconds(L, "timeout", request.timeout_ms, 0);
+    check_text(L, "origin", request.origin);
+    check_seconds(L, "stall_timeout", request.stall_ms, 0);
+    PROMISE(request.has_sink == flag_of(L, "sink"));
+    PROMISE((kind == EXCHANGE_RAW) == flag_of(L, "raw"));
+    PROMISE(request.has_source == (number_of(L, "size", -1) >= 0));
+    PROMISE((double)request.source_size == number_of(L, "size", 0));
     lua_getfield(L, 2, "headers");
     if (lua_istable(L, -1))
         check_headers(L, &request);
@@ -280,8 +302,9 @@ static void check_error(lua_State *L)
     PROMISE(lua_type(L, -1) == LUA_TSTRING);
     text = lua_tostring(L, -1);
     PROMISE(strstr(text, "option '") != NULL || strstr(text, "unknown option (a ") != NULL ||
-            strstr(text, "base_url ") != NULL || strstr(text, "must be above 0") != NULL ||
-            strstr(text, "too long") != NULL || strstr(text, "control character") != NULL ||
+            strstr(text, "base_url ") != NULL || strstr(text, "proxy must be ") != NULL ||
+            strstr(text, "must be above 0") != NULL || strstr(text, "too long") != NULL ||
+            strstr(text, "control character") != NULL ||
             strcmp(text, "a request needs 'method' and 'path'") == 0);
 }
 

@@ -177,7 +177,8 @@ local keys = {}
 for i, name in ipairs {
   "base_url", "subdomain", "timeout", "connect_timeout", "retries", "ca_file", "ca_path", "proxy",
   "user_agent", "language", "method", "path", "headers", "workspace_id", "max_response_size", "body",
-  "session_id", "username", "password", "max_in_flight", "otp", "partial_session_id",
+  "session_id", "username", "password", "max_in_flight", "otp", "partial_session_id", "origin",
+  "stall_timeout", "sink", "size", "raw",
 } do keys[name] = string.char(i - 1) end
 
 local function s(name, text) return keys[name] .. "s" .. counted(text) end
@@ -204,6 +205,8 @@ local tables = {
   request = "R" .. s("method", "GET") .. s("path", "/x") .. s("session_id", "a") .. s("body", "b")
     .. s("base_url", "https://files.com") .. n("timeout", 1.5)
     .. keys.headers .. "t\2" .. counted("A") .. counted("b") .. counted("C") .. counted(""),
+  stream = "R" .. s("method", "PUT") .. s("path", "/x") .. s("origin", "https://h") .. n("size", 2 ^ 40)
+    .. n("stall_timeout", 0.5) .. keys.sink .. "x\1" .. keys.raw .. "x\1",
   bare = "R" .. s("method", "GET"),
   headers = "R" .. s("method", "GET") .. s("path", "/x") .. b("headers", 1),
 }

@@ -39,6 +39,7 @@ local function shown(entry)
     header = request.fields,
     body = request.body,
     fields = entry.fields,
+    size = entry.size,
     refused = entry.refused,
     raw = entry.raw,
     note = entry.note,

@@ -1,6 +1,6 @@
 -- What a control connection can order: every operation with its arguments and its meaning.
--- Depends on json.lua, server.lua, script.lua, codes.lua, totp.lua, certificates.lua, http.lua, accounts.lua and
--- state.lua.
+-- Depends on json.lua, server.lua, script.lua, codes.lua, totp.lua, certificates.lua, http.lua, accounts.lua, state.lua
+-- and storage.lua.
 --
 -- An operation gets the context of its connection (`state`, `server`, `certificates`) and its arguments, and returns
 -- its result or raises what is wrong. It may set `owner` and `stopping` in the context.
@@ -13,6 +13,7 @@ local json = require("spec.standin.json")
 local script = require("spec.standin.script")
 local server = require("spec.standin.server")
 local states = require("spec.standin.state")
+local storage = require("spec.standin.storage")
 local totp = require("spec.standin.totp")
 
 local operations = {}
@@ -66,6 +67,7 @@ local LISTENER = {
   port = "number",
   prefix = "string",
   region = "string",
+  storage = "boolean",
 }
 
 -- Opens a listener and tells about it.
@@ -289,6 +291,32 @@ operation("revoke", { id = "string", username = "string" }, {}, function(context
     end
   end
   return count
+end)
+
+-- Puts a file into the service: its `content`, or so much of `fill`, over and over, as makes `size` bytes.
+local FILE = { path = "string", content = "string", fill = "string", size = "number" }
+operation("file", FILE, { "path" }, function(context, arguments)
+  local content = arguments.content
+  if not content then
+    local size, fill = math.floor(arguments.size), arguments.fill or "x"
+    content = fill:rep(size // #fill + 1):sub(1, size)
+  end
+  context.state.files[arguments.path] = storage.file(content)
+  return true
+end)
+
+-- The files of the service by their paths: `size`, `md5`, `provided_mtime`, and the `content` of small ones.
+operation("files", {}, {}, function(context)
+  local list = {}
+  for path, file in pairs(context.state.files) do
+    list[path] = {
+      size = #file.content,
+      md5 = file.md5,
+      provided_mtime = file.provided_mtime,
+      content = #file.content <= 1000 and file.content or nil,
+    }
+  end
+  return list
 end)
 
 -- Everything as it was at the start: accounts, settings, sessions, limits, canned answers, log, scripts. The listeners

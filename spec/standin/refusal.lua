@@ -24,6 +24,10 @@ local KINDS = {
   wrong_region = { 401, "not-authenticated/lockout-region-mismatch", "Lockout Region Mismatch" },
   no_path = { 404, "not-found", "Not Found" },
   no_folder = { 404, "not-found/file-not-found", "File Not Found" },
+  bad_parameter = { 400, "bad-request/request-params-invalid", "Request Params Invalid" },
+  no_upload = { 404, "not-found/file-upload-not-found", "File Upload Not Found" },
+  reauthentication = { 403, "not-authorized/reauthentication-needed-action", "Reauthentication Needed Action" },
+  wrong_reauthentication = { 403, "not-authorized/reauthentication-failed", "Reauthentication Failed" },
   many_logins = { 429, "rate-limited/too-many-login-attempts", "Too Many Login Attempts" },
   many_requests = { 429, "rate-limited/too-many-requests", "Too Many Requests" },
 }

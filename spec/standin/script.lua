@@ -43,7 +43,7 @@ end
 
 function verbs.read(run, step)
   if type(step.read) == "number" then
-    return run.stream:take(step.read) ~= nil
+    return run.stream:drop(step.read)
   end
   return read_request(run, step.read == "request")
 end

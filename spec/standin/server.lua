@@ -216,10 +216,12 @@ function server.describe(listener)
     base_url = listener.prefix == service.PREFIX and base or base .. listener.prefix,
     prefix = listener.prefix,
     region = listener.region,
+    storage = listener.storage,
   }
 end
 
---- Opens a listener: `scheme`, and of `cert`, `address`, `port`, `prefix`, `region` what is not the usual.
+--- Opens a listener: `scheme`, and of `cert`, `address`, `port`, `prefix`, `region` what is not the usual. One that is
+-- `storage` serves the contents of files in place of the API, from now on those of all listeners.
 function Server:listen(options)
   local address = options.address or "127.0.0.1"
   local listening, port = server.open(address, options.port)
@@ -234,6 +236,7 @@ function Server:listen(options)
     port = port,
     prefix = (options.prefix or service.PREFIX):gsub("/$", ""),
     region = options.region,
+    storage = options.storage,
     socket = listening,
     scripts = {},
     open = 0,
@@ -241,6 +244,9 @@ function Server:listen(options)
     failed = 0,
   }
   self.listeners[listener.id] = listener
+  if listener.storage then
+    self.state.storage = listener.scheme .. "://" .. authority(address, port)
+  end
   server.spawn(self.loop, server.accept, self.loop, listening, function()
     return listener.socket ~= nil
   end, function(accepted)

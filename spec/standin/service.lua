@@ -1,14 +1,18 @@
 -- The service's calls: what is answered to a request that HTTP could read.
--- Depends on login.lua, refusal.lua, http.lua (its dates), random.lua and json.lua; works on the state.
+-- Depends on files.lua, login.lua, storage.lua, users.lua, refusal.lua, http.lua (its dates), random.lua and json.lua;
+-- works on the state.
 --
 -- A handler gets what there is to know of a call (state, listener, request, entry, session id, account) and returns an
 -- answer: `status`, `headers`, and `json`, `body` or `refusal`.
 
+local files = require("spec.standin.files")
 local json = require("spec.standin.json")
 local http = require("spec.standin.http")
 local login = require("spec.standin.login")
 local random = require("spec.standin.random")
 local refusal = require("spec.standin.refusal")
+local storage = require("spec.standin.storage")
+local users = require("spec.standin.users")
 
 local service = {}
 
@@ -153,6 +157,10 @@ local ROUTES = {
   },
   ["/folders"] = { below = true, GET = { handler = handlers.list_folder } },
   ["/user"] = { GET = { handler = handlers.show_user } },
+  ["/users"] = { GET = { handler = users.list } },
+  ["/api_keys"] = { POST = { handler = users.create_key } },
+  ["/files"] = { below = true, GET = { handler = files.show }, POST = { handler = files.create } },
+  ["/file_actions"] = { below = true, POST = { handler = files.act } },
   ["/echo"] = { any = { handler = handlers.echo } },
 }
 
@@ -231,6 +239,9 @@ function service.answer(state, listener, request, entry)
   local canned = take_canned(state)
   if canned then
     return canned
+  end
+  if listener.storage then
+    return storage.answer(state, request, entry)
   end
   return complete(dispatch({ state = state, listener = listener, request = request, entry = entry }))
 end

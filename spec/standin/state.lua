@@ -27,6 +27,8 @@ state.DEFAULTS = {
   log_limit = 10000, -- entries
   max_header = 65536, -- bytes of a request's head
   max_body = 8388608, -- bytes
+  part_size = 5242880, -- bytes of an upload's part
+  users = 5, -- how many the list of users has
 }
 
 --- A service in its first state.
@@ -48,6 +50,10 @@ function State:reset()
   self.partials = {}
   self.canned = {}
   self.limits = {}
+  self.files = {}
+  self.uploads = {}
+  self.links = {}
+  self.cursors = {}
   self:clear_log()
 end
 

@@ -64,6 +64,19 @@ function Stream:take(count)
   return all:sub(1, count)
 end
 
+--- Takes `count` bytes and drops them. Returns whether they came.
+function Stream:drop(count)
+  while count > 0 do
+    if self.buffer == "" and not self:fill() then
+      return false
+    end
+    local dropped = math.min(count, #self.buffer)
+    self.buffer = self.buffer:sub(dropped + 1)
+    count = count - dropped
+  end
+  return true
+end
+
 --- Takes what comes before and with `mark` (plain text), `limit` bytes at most.
 -- Returns it; or nil when the peer ends first; or false when the limit is reached or `refuse`, a pattern, is found
 -- before the mark has come.

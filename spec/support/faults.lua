@@ -10,7 +10,8 @@
 -- A case has
 --   name         what happens
 --   gives        "session" (a login), "ended" (a logout), "answer" (any other call), or the type of the error
---   call         "login", "logout" or "request"; `first`: a login comes before it
+--   call         "login", "logout", "request", "take" (a streamed answer) or "give" (a streamed request); `first`: a
+--                login comes before it
 --   scripts      steps (spec/standin/script.lua) for each of the service's connections in turn; then the service serves
 --   scheme, cert, address   of the service's listener ("http")
 --   proxy        scripts of a proxy in the same way; `proxy_url` has %s for its host and port
@@ -349,6 +350,52 @@ add(answering, {
   { "a control character in a string of the JSON", "session", with('"a":"b\1c"') },
 })
 
+-- Of streamed bodies: an answer that a sink takes, a request of a million bytes that a source gives.
+local function taking(row)
+  row.call = "take"
+  return answering(row)
+end
+
+local function giving(row)
+  row.call = "give"
+  return answering(row)
+end
+
+add(taking, {
+  { "a streamed answer", "answer", sized("not JSON", "200 OK") },
+  { "a streamed answer over max_response_size", "answer", size = 1000, sized(("x"):rep(300000), "200 OK") },
+  { "a streamed answer without a length", "answer", answer(("x"):rep(300000), "", "200 OK"), CLOSE },
+  { "a streamed answer in chunks, beyond what waits to be taken", "answer",
+    answer(chunk(("x"):rep(70000)):rep(5) .. LAST, "Transfer-Encoding: chunked\r\n", "200 OK") },
+  { "a streamed answer that a close cuts", "network/interrupted",
+    answer(("x"):rep(200000), "Content-Length: 300000\r\n", "200 OK"), CLOSE },
+  { "a streamed answer that a reset cuts", "network/interrupted",
+    answer(("x"):rep(2000), "Content-Length: 300000\r\n", "200 OK"), MOMENT, RESET },
+  { "a streamed answer with a chunk that is none", "network/interrupted",
+    answer(chunk("x") .. "xyz\r\n", "Transfer-Encoding: chunked\r\n", "200 OK"), CLOSE },
+  { "a streamed answer that falls silent", "network/timeout", timeout = 0.2,
+    answer("x", "Content-Length: 300000\r\n", "200 OK"), HANG },
+  { "a streamed answer that does not come", "network/timeout", timeout = 0.2, HANG },
+  { "a streamed answer that is slower as a whole than the time limit of other calls", "answer", timeout = 1,
+    answer("", "Content-Length: 30\r\n", "200 OK"), { send = ("x"):rep(30), each = 1, pause = 0.04 } },
+  { "a refusal in place of a streamed answer", "response/status", status = 403, sized("<Error/>", "403 Forbidden") },
+  { "a refusal over max_response_size in place of a streamed answer", "response/too-large", size = 1000,
+    sized(("x"):rep(300000), "403 Forbidden"), HANG },
+  { "a redirect in place of a streamed answer", "response/status", status = 302,
+    answer("", "Location: /api/rest/v1/sessions\r\nContent-Length: 0\r\n", "302 Elsewhere") },
+})
+
+add(giving, {
+  { "a streamed request", "answer", sized("{}", "200 OK") },
+  { "a streamed request that is refused before it is read, and drained", "response/status", status = 413, read = HEAD,
+    sized("", "413 Content Too Large", "Connection: close\r\n"), SHUTDOWN, HANG },
+  { "a streamed request that a reset cuts", "network/interrupted", read = HEAD, { read = 1000 }, RESET },
+  { "a streamed request that a close cuts", "network/interrupted", read = HEAD, { read = 100000 }, CLOSE },
+  { "a streamed request that nothing answers", "network/timeout", timeout = 0.3, HANG },
+  { "a streamed request that is answered while it is sent", "answer", read = HEAD, sized("{}", "200 OK"),
+    { read = 1000000 } },
+})
+
 -- Of refusals.
 local UNAVAILABLE = "503 Service Unavailable"
 add(answering, {
@@ -594,6 +641,29 @@ end
 
 function calls.request(held, ask)
   local result, err = session_of(held, ask):request("POST", "/echo", { json = { path = "x" } })
+  return result and { gives = "answer", status = result.status }, err
+end
+
+function calls.take(held, ask)
+  local size = 0
+  local result, err = session_of(held, ask):request("GET", "/echo", {
+    sink = function(piece)
+      size = size + #piece
+    end,
+  })
+  return result and { gives = "answer", status = result.status, received = size }, err
+end
+
+function calls.give(held, ask)
+  local left = 1000000
+  local result, err = session_of(held, ask):request("PUT", "/echo", {
+    size = left,
+    source = function(count)
+      local size = math.min(count, left)
+      left = left - size
+      return ("x"):rep(size)
+    end,
+  })
   return result and { gives = "answer", status = result.status }, err
 end
 
