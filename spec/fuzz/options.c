@@ -281,7 +281,8 @@ static void check_error(lua_State *L)
     text = lua_tostring(L, -1);
     PROMISE(strstr(text, "option '") != NULL || strstr(text, "unknown option (a ") != NULL ||
             strstr(text, "base_url ") != NULL || strstr(text, "must be above 0") != NULL ||
-            strstr(text, "too long") != NULL || strstr(text, "control character") != NULL ||
+            strstr(text, "too long") != NULL || strstr(text, "proxy must be a URL") != NULL ||
+            strstr(text, "control character") != NULL ||
             strcmp(text, "a request needs 'method' and 'path'") == 0);
 }
 
