@@ -4,6 +4,7 @@
 #include "client.h"
 #include "headers.h"
 #include "message.h"
+#include "setopt.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -41,19 +42,41 @@ static bool is_blank_line(const char *line, size_t size)
     return (size == 1 && line[0] == '\n') || (size == 2 && line[0] == '\r' && line[1] == '\n');
 }
 
+/* Where headers end for libcurl, whatever follows on the line. */
+static bool ends_head(const char *line)
+{
+    return line[0] == '\r' || line[0] == '\n';
+}
+
+/*
+ * Tells of what libcurl remembers as a header: not a status line, nor the line that ends a head.
+ * After a head a line may be another answer's status line or a trailer that looks like one.
+ */
+static void note_line(filescom_exchange *exchange, const char *line, bool begins)
+{
+    if (ends_head(line))
+        return;
+    if (!begins)
+        fc_handle_header_came(&exchange->handle);
+    else if (exchange->head_is_over)
+        fc_handle_header_may_have_come(&exchange->handle);
+}
+
 /* CURLOPT_HEADERFUNCTION: called for every line; only the last answer's are kept (not 1xx's). */
 static size_t receive_head(char *line, size_t unit, size_t count, void *userdata)
 {
     filescom_exchange *exchange = userdata;
+    bool begins =
+        begins_answer(line, unit * count) && (exchange->head.size == 0 || exchange->head_is_over);
     fc_append result;
 
-    if (begins_answer(line, unit * count)) {
+    note_line(exchange, line, begins);
+    if (begins) {
         fc_buffer_clear(&exchange->head);
-        exchange->head_is_whole = false;
+        exchange->head_is_whole = exchange->head_is_over = false;
     }
+    exchange->head_is_over |= ends_head(line);
     exchange->head_is_whole |= is_blank_line(line, unit * count);
-    if (!begins_answer(line, unit * count) && !is_blank_line(line, unit * count))
-        fc_handle_header_came(&exchange->handle);
     result = fc_buffer_append(&exchange->head, line, unit * count);
     exchange->too_large |= result == FC_APPEND_FULL;
     exchange->no_memory |= result == FC_APPEND_NO_MEMORY;
@@ -136,13 +159,6 @@ static int watch_deadline(void *userdata, curl_off_t total_down, curl_off_t down
 }
 
 /* ---- an attempt ----------------------------------------------------------------------------- */
-
-#define SET(option, value)                                                                         \
-    do {                                                                                           \
-        CURLcode code_ = curl_easy_setopt(easy, option, value);                                    \
-        if (code_ != CURLE_OK)                                                                     \
-            return code_;                                                                          \
-    } while (0)
 
 static CURLcode set_method(const filescom_exchange *exchange, CURL *easy)
 {
@@ -257,7 +273,7 @@ static bool add_to_multi(filescom_exchange *exchange)
     fc_handle_before_start(&exchange->handle);
     added = curl_multi_add_handle(exchange->engine->multi, exchange->handle.easy) == CURLM_OK;
     if (added)
-        fc_driver_work(exchange->engine->driver);
+        fc_engine_work(exchange->engine);
     fc_handle_after_start(&exchange->handle);
     return added;
 }
@@ -270,6 +286,7 @@ static bool start_attempt(filescom_exchange *exchange)
         return false;
     exchange->attempts++;
     exchange->may_have_begun = false;
+    exchange->head_is_whole = exchange->head_is_over = false;
     exchange->curl_message[0] = '\0';
     if (set_attempt(exchange, exchange->handle.easy) != CURLE_OK || !add_to_multi(exchange)) {
         fc_handle_cleanup(&exchange->handle);
@@ -537,6 +554,16 @@ void fc_exchange_resume(filescom_exchange *exchange)
         end_without_memory(exchange);
 }
 
+void fc_exchange_cut(filescom_exchange *exchange, filescom_code result)
+{
+    if (result == FILESCOM_NO_MEMORY)
+        fc_fail_no_memory(exchange->message);
+    else
+        fc_fail(exchange->message, result, "%s", what_failed(result));
+    leave_libcurl(exchange, false);
+    end(exchange, result);
+}
+
 /* The handle belongs to connections of the parent's: it is left where it is. */
 void fc_exchange_abandon(filescom_exchange *exchange)
 {
@@ -630,7 +657,7 @@ filescom_code fc_exchange_begin(filescom_client *client, const fc_exchange_plan 
 
     *exchange = NULL;
     if (!fc_engine_enter(fc_client_engine(client)))
-        return fc_fail_no_memory(message);
+        return fc_fail_no_resource(message);
     if (!fc_client_enter_exchange(client))
         return fc_fail(message, FILESCOM_BUSY, "max_in_flight exchanges are in flight already");
     begun = new_exchange(client, plan);
@@ -638,6 +665,7 @@ filescom_code fc_exchange_begin(filescom_client *client, const fc_exchange_plan 
         fc_client_leave_exchange(client);
         return fc_fail_no_memory(message);
     }
+    fc_engine_expect(begun->engine, begun->deadline_ms);
     take_over(&begun->header_lines, plan->header_lines);
     if (plan->body != NULL)
         take_over(&begun->body, plan->body);
@@ -695,8 +723,8 @@ filescom_code filescom_exchange_wait(filescom_exchange *exchange, long timeout_m
     int64_t until = timeout_ms < 0 ? FC_NEVER : fc_now_ms() + timeout_ms;
     filescom_code code;
 
-    if (!fc_engine_enter(exchange->engine))
-        return FILESCOM_PENDING;
+    if (!fc_engine_enter(exchange->engine)) /* it has ended in the fork */
+        return exchange->result == FILESCOM_PENDING ? FILESCOM_PENDING : FILESCOM_OK;
     code = wait_until(exchange, until);
     if (code == FILESCOM_OK)
         fc_link_remove(&exchange->link); /* taken note of */
