@@ -197,6 +197,23 @@ describe("a client", function()
       standin:call("unlisten", { listener = proxy.id })
     end)
 
+    for option, value in pairs({ ca_file = "its file", ca_path = "its directory" }) do
+      it(("%s: a proxy spoken to by TLS is trusted by %s, and by nothing else"):format(option, value), function()
+        local proxy = standin:listen({ scheme = "https" })
+        local directory = api.output_of("mktemp -d")
+        api.output_of(("cp %s %s/ca.pem && openssl rehash %s"):format(standin.ca_file, directory, directory))
+        local options = { base_url = "https://app.files.com", proxy = "https://" .. proxy.host, retries = 0 }
+        local _, untrusted = filescom.new(options):login(MOTOR)
+        options[option] = option == "ca_file" and standin.ca_file or directory
+        local _, refused = filescom.new(options):login(MOTOR)
+        api.output_of("rm -r " .. directory)
+        standin:call("unlisten", { listener = proxy.id })
+        assert.are.equal("network/tls", untrusted.type)
+        assert.are.equal("network/connect", refused.type)
+        assert.is_truthy(refused.message:find("CONNECT tunnel failed", 1, true), refused.message)
+      end)
+    end
+
     it("max_response_size: an answer that is larger is none", function()
       local _, err = filescom.new({ base_url = standin.http.base_url, max_response_size = 10 }):login(MOTOR)
       assert.are.equal("response/too-large", err.type)
