@@ -43,7 +43,8 @@ describe("an answer that begins with a continued line,", function()
 
   for what, former in pairs({
     ["an ordinary one"] = { FORMER:format("X-B: c") },
-    ["one without headers"] = { FORMER:format("X-B: " .. LONG), 'HTTP/1.1 201 Created\r\n\r\n{"id":"0123456789abcdef"}' },
+    ["one without headers"] = { FORMER:format("X-B: " .. LONG),
+      'HTTP/1.1 201 Created\r\n\r\n{"id":"0123456789abcdef"}' },
     ["one whose head ends in a line that only begins as a blank one"] = {
       FORMER:format("X-B: " .. LONG), 'HTTP/1.1 201 Created\r\n\rX-C: d\r\n{"id":"0123456789abcdef"}' },
     ["an interim one that ends so"] = {
