@@ -50,8 +50,8 @@ TEST_PACKAGES  = $(DEMO_PACKAGES) lua5.3 liblua5.3-dev lua5.1 liblua5.1-0-dev lu
 DOC_PACKAGES   = lua-ldoc lua-discount lua5.1
 FUZZ_PACKAGES  = $(BUILD_PACKAGES) clang libclang-rt-14-dev
 LINT_PACKAGES  = $(TEST_PACKAGES) lua-check clang-format cppcheck
-SOAK_PACKAGES  = $(TEST_PACKAGES)
-CHECK_PACKAGES = $(LINT_PACKAGES) $(FUZZ_PACKAGES) $(SOAK_PACKAGES)
+SOAK_PACKAGES  = $(TEST_PACKAGES) valgrind
+CHECK_PACKAGES = $(LINT_PACKAGES) $(FUZZ_PACKAGES)
 
 .PHONY: all help demo test lint check fuzz soak doc types rockspec install uninstall clean build
 .DELETE_ON_ERROR:
