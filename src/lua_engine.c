@@ -52,11 +52,11 @@ void core_open_engine(lua_State *L)
 
 static int raise_no_engine(lua_State *L, int why)
 {
-    if (why == ENOMEM)
-        return core_raise(L, FILESCOM_NO_MEMORY, "not enough memory");
+    if (why == EMFILE || why == ENFILE)
+        return core_raise(L, FILESCOM_NO_MEMORY, "no file descriptor is left");
     if (why == ENOTSUP)
         return luaL_error(L, "filescom: libcurl cannot be started");
-    return core_raise(L, FILESCOM_NO_MEMORY, "no file descriptor is left");
+    return core_raise(L, FILESCOM_NO_MEMORY, "not enough memory");
 }
 
 filescom_engine *core_engine(lua_State *L)

@@ -76,7 +76,7 @@ static filescom_code make_client(life *of)
     options.language = "en";
     options.workspace_id = "17";
     options.retries = 0;
-    options.timeout_ms = 500;
+    options.timeout_ms = 10000;
     return filescom_client_new(of->engine, &options, &of->client, of->message);
 }
 
@@ -91,7 +91,7 @@ static filescom_code complete(life *of, filescom_code begun, filescom_exchange *
 {
     filescom_code code = begun;
 
-    if (begun == FILESCOM_OK && filescom_exchange_wait(exchange, 1500) != FILESCOM_OK)
+    if (begun == FILESCOM_OK && filescom_exchange_wait(exchange, 15000) != FILESCOM_OK)
         code = FILESCOM_PENDING;
     else if (begun == FILESCOM_OK) {
         filescom_bytes body = filescom_exchange_body(exchange);
@@ -272,7 +272,7 @@ static bool live_in_child(const char *base_url, const char *ca_file, long at, co
     if (pipe(ends) != 0 || (child = fork()) < 0)
         abort();
     if (child == 0) {
-        alarm(20);
+        alarm(60);
         memset(outcomes, 0, sizeof outcomes);
         absorbed = deaths = wrongs = 0;
         came_to.failed = live(base_url, ca_file, at, mode, true);
