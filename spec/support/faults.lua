@@ -724,7 +724,8 @@ local function options_of(place)
     options[name] = name:find("timeout") and limit_of(case, place.world) or value
   end
   options.base_url = place.base_url or place.front.base_url
-  options.ca_file = case.scheme == "https" and case.trusting ~= false and place.standin.ca_file or nil
+  local by_tls = case.scheme == "https" or case.proxy_scheme == "https"
+  options.ca_file = by_tls and case.trusting ~= false and place.standin.ca_file or nil
   if case.proxy or case.proxy_url then
     local host = case.proxy and open_proxy(place).host or ""
     options.proxy = (case.proxy_url or "http://%s"):format(host)
