@@ -47,6 +47,8 @@ describe("an answer that begins with a continued line,", function()
       'HTTP/1.1 201 Created\r\n\r\n{"id":"0123456789abcdef"}' },
     ["one whose head ends in a line that only begins as a blank one"] = {
       FORMER:format("X-B: " .. LONG), 'HTTP/1.1 201 Created\r\n\rX-C: d\r\n{"id":"0123456789abcdef"}' },
+    ["one whose status line is in other letters"] = {
+      FORMER:format("X-B: " .. LONG), 'HTtP/1.1 201 Created\r\n continued: so\r\n{"id":"0123456789abcdef"}' },
     ["an interim one that ends so"] = {
       FORMER:format("X-B: " .. LONG),
       'HTTP/1.1 103 Early Hints\r\n\rX\r\nHTTP/1.1 201 Created\r\n\r\n{"id":"0123456789abcdef"}' },

@@ -49,17 +49,17 @@ static bool ends_head(const char *line)
 }
 
 /*
- * Tells of what libcurl remembers as a header: not a status line, nor the line that ends a head.
- * After a head a line may be another answer's status line or a trailer that looks like one.
+ * Tells of what libcurl remembers as a header: not the first line, whatever it says, nor the line
+ * that ends a head. A line after that is a trailer, or the first of another answer.
  */
-static void note_line(filescom_exchange *exchange, const char *line, bool begins)
+static void note_line(filescom_exchange *exchange, const char *line)
 {
     if (ends_head(line))
         return;
-    if (!begins)
-        fc_handle_header_came(&exchange->handle);
-    else if (exchange->head_is_over)
+    if (exchange->head_is_over)
         fc_handle_header_may_have_come(&exchange->handle);
+    else if (exchange->head.size > 0)
+        fc_handle_header_came(&exchange->handle);
 }
 
 /* CURLOPT_HEADERFUNCTION: called for every line; only the last answer's are kept (not 1xx's). */
@@ -70,7 +70,7 @@ static size_t receive_head(char *line, size_t unit, size_t count, void *userdata
         begins_answer(line, unit * count) && (exchange->head.size == 0 || exchange->head_is_over);
     fc_append result;
 
-    note_line(exchange, line, begins);
+    note_line(exchange, line);
     if (begins) {
         fc_buffer_clear(&exchange->head);
         exchange->head_is_whole = exchange->head_is_over = false;
