@@ -398,10 +398,10 @@ static bool was_nothing_sent(const filescom_exchange *exchange)
 
 static filescom_code classify(const filescom_exchange *exchange, CURLcode result)
 {
-    if (result == CURLE_OK && exchange->head_is_whole)
-        return FILESCOM_OK;
+    /* libcurl is content with half a header block, and with a status of any length. */
     if (result == CURLE_OK)
-        return FILESCOM_INTERRUPTED; /* libcurl is content with half a header block */
+        return exchange->head_is_whole && exchange->status != 0 ? FILESCOM_OK
+                                                                : FILESCOM_INTERRUPTED;
     if (exchange->no_memory)
         return FILESCOM_NO_MEMORY;
     if (exchange->too_large)
@@ -442,7 +442,7 @@ static void describe_failure(filescom_exchange *exchange, filescom_code code, CU
     bool shows_proxy = strstr(exchange->curl_message, "nsupported proxy") != NULL;
     const char *detail = shows_proxy                 ? "the proxy's URL cannot be used"
                          : exchange->curl_message[0] ? exchange->curl_message
-                         : result == CURLE_OK        ? "the answer ends inside its headers"
+                         : result == CURLE_OK        ? "the answer's head is not HTTP, or not whole"
                                                      : curl_easy_strerror(result);
 
     if (code == FILESCOM_OK)
@@ -460,6 +460,8 @@ static void describe_attempt(filescom_exchange *exchange)
     const char *ip = NULL;
 
     curl_easy_getinfo(exchange->handle.easy, CURLINFO_RESPONSE_CODE, &exchange->status);
+    if (exchange->status < 100 || exchange->status > 999)
+        exchange->status = 0;
     curl_easy_getinfo(exchange->handle.easy, CURLINFO_NUM_CONNECTS, &exchange->info.connections);
     curl_easy_getinfo(exchange->handle.easy, CURLINFO_PRIMARY_PORT, &exchange->info.remote_port);
     curl_easy_getinfo(exchange->handle.easy, CURLINFO_TOTAL_TIME, &exchange->info.seconds);
@@ -531,9 +533,10 @@ static void begin_afresh(filescom_exchange *exchange)
 void fc_exchange_attempt_ended(filescom_exchange *exchange, CURLcode result)
 {
     bool again = may_try_again(exchange, result);
-    filescom_code code = classify(exchange, result);
+    filescom_code code;
 
     describe_attempt(exchange);
+    code = classify(exchange, result);
     leave_libcurl(exchange, result == CURLE_OK);
     if (exchange->stale) {
         begin_afresh(exchange);

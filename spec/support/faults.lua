@@ -187,6 +187,8 @@ add(answering, {
   { "a status line without a status", "network/interrupted", send("HTTP/1.1\r\n\r\n"), CLOSE },
   { "a status of two digits", "network/interrupted", sized(SESSION, "20 Short"), CLOSE },
   { "a status of letters", "network/interrupted", sized(SESSION, "abc"), CLOSE },
+  { "a status of six digits, by HTTP/2's status line", "network/interrupted",
+    send("HTTP/2 201000\r\nContent-Length: 41\r\n\r\n" .. SESSION), CLOSE },
   { "a status of four digits", "network/interrupted", sized(SESSION, "2010 Long"), CLOSE },
   { "an unknown version of HTTP", "network/interrupted", send("HTTP/9.9 201 Created\r\n\r\n" .. SESSION), CLOSE },
   { "NUL bytes in the head", "network/interrupted", answer(SESSION, "X-A: b\0c\r\nContent-Length: 41\r\n"), CLOSE },
