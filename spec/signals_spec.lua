@@ -334,7 +334,7 @@ describe("a process", function()
         local text, took = interrupted(code)
         assert.is_truthy(text:find("interrupted!", 1, true), text)
         assert.is_truthy(text:find("status 1", 1, true), text)
-        assert.is_true(took < 2, took .. " s")
+        assert.is_true(took < 10, took .. " s")
       end)
     end
   end)
