@@ -50,8 +50,10 @@ TEST_PACKAGES  = $(DEMO_PACKAGES) lua5.3 liblua5.3-dev lua5.1 liblua5.1-0-dev lu
 DOC_PACKAGES   = lua-ldoc lua-discount lua5.1
 FUZZ_PACKAGES  = $(BUILD_PACKAGES) clang libclang-rt-14-dev
 LINT_PACKAGES  = $(TEST_PACKAGES) lua-check clang-format cppcheck
+SOAK_PACKAGES  = $(TEST_PACKAGES) valgrind
+CHECK_PACKAGES = $(LINT_PACKAGES) $(FUZZ_PACKAGES)
 
-.PHONY: all help demo test fuzz lint doc types rockspec install uninstall clean build
+.PHONY: all help demo test lint check fuzz soak doc types rockspec install uninstall clean build
 .DELETE_ON_ERROR:
 
 all: build/$(LUA_VERSION)/filescom/core.so ## build the module for LUA_VERSION (5.4, 5.3 or 5.1)
@@ -92,13 +94,22 @@ test: ## run the specs on every Lua, and those of nginx
 	    lua5.4:5.4:spec/core lua5.4:5.4:spec/documents lua5.4:5.4:spec/packaging lua5.4:5.4:spec/nginx \
 	    lua5.4:5.4:spec/keeper lua5.4:5.4:spec/command luajit:5.1:spec/command
 
+lint: ## check style and hunt for mistakes, without running anything
+	@.ci/packages $(LINT_PACKAGES)
+	@.ci/lint
+
+check: ## all that CI runs: lint, test, sanitizers, short fuzzing, failing allocations, coverage
+	@.ci/packages $(CHECK_PACKAGES)
+	@.ci/check $(PARTS)
+
 fuzz: ## every fuzzer at once, for HOURS (1)
 	@.ci/packages $(FUZZ_PACKAGES)
 	@$(MAKE) --no-print-directory -j8 -f spec/fuzz/Makefile long HOURS=$(or $(HOURS),1)
 
-lint: ## check style and hunt for mistakes, without running anything
-	@.ci/packages $(LINT_PACKAGES)
-	@.ci/lint
+soak: ## long loops, every allocation failing, new seeds: rounds of it for HOURS (1), or ROUNDS
+	@.ci/packages $(SOAK_PACKAGES)
+	@$(MAKE) --no-print-directory build
+	@HOURS="$(HOURS)" ROUNDS="$(ROUNDS)" .ci/soak $(PARTS)
 
 # LDoc's Markdown knows no fences, and its pages have names of their own.
 build/pages/%.md: %.md

@@ -162,7 +162,8 @@ describe("a client", function()
       local silent = standin:listen({ scheme = "https" })
       standin:script(silent, { { raw = true }, { hang = true } })
       local seconds, session, err = api.timed(function()
-        return filescom.new({ base_url = silent.base_url, connect_timeout = 0.25, retries = 0 }):login(MOTOR)
+        return filescom.new({ base_url = silent.base_url, connect_timeout = 0.25, retries = 0,
+          ca_file = standin.ca_file }):login(MOTOR)
       end)
       assert.is_nil(session)
       assert.are.equal("network/timeout", err.type)
@@ -196,6 +197,23 @@ describe("a client", function()
       assert.is_nil(last.body and last.body:find("vroom", 1, true))
       standin:call("unlisten", { listener = proxy.id })
     end)
+
+    for option, value in pairs({ ca_file = "its file", ca_path = "its directory" }) do
+      it(("%s: a proxy spoken to by TLS is trusted by %s, and by nothing else"):format(option, value), function()
+        local proxy = standin:listen({ scheme = "https" })
+        local directory = api.output_of("mktemp -d")
+        api.output_of(("cp %s %s/ca.pem && openssl rehash %s"):format(standin.ca_file, directory, directory))
+        local options = { base_url = "https://app.files.com", proxy = "https://" .. proxy.host, retries = 0 }
+        local _, untrusted = filescom.new(options):login(MOTOR)
+        options[option] = option == "ca_file" and standin.ca_file or directory
+        local _, refused = filescom.new(options):login(MOTOR)
+        api.output_of("rm -r " .. directory)
+        standin:call("unlisten", { listener = proxy.id })
+        assert.are.equal("network/tls", untrusted.type)
+        assert.are.equal("network/connect", refused.type)
+        assert.is_truthy(refused.message:find("CONNECT tunnel failed", 1, true), refused.message)
+      end)
+    end
 
     it("max_response_size: an answer that is larger is none", function()
       local _, err = filescom.new({ base_url = standin.http.base_url, max_response_size = 10 }):login(MOTOR)

@@ -361,6 +361,26 @@ describe("an error", function()
       assert.is_nil(all_of(err):find("correct-horse", 1, true))
     end)
 
+    -- In what form a service may repeat it, and what is left of the password: nothing but "[redacted]".
+    for what, form in pairs({
+      ["escaped for a URL"] = "%68%C3%B6ck%20%26%3c%22%27%5C%2F9",
+      ["escaped for a URL where it must be, in small letters"] = "h%c3%b6ck%20%26%3c%22'%5c/9",
+      ["escaped for a form"] = "h%C3%B6ck+%26%3C%22%27%5C%2F9",
+      ["escaped for HTML"] = "h&#246;ck &amp;&lt;&quot;&#39;\\/9",
+      ["escaped for HTML by hexadecimal numbers"] = "h&#xF6;ck&#x20;&#x26;&#x3c;&#x22;&apos;\\&#x2F;9",
+      ["escaped for JSON"] = "hck &<\\\"'\\\\\\/9",
+      ["escaped for JSON by numbers"] = "h\\u00f6ck \\u0026\\u003C\\u0022\\u0027\\u005C/9",
+    }) do
+      it("a password that the service repeats " .. what, function()
+        local password = 'h\195\182ck &<"\'\\/9'
+        if what == "escaped for JSON" then password = password:gsub("\195\182", "") end
+        local text = ("100% of '%s' & <%s> is a+b"):gsub("%%s", function() return form end)
+        standin:call("next_answers", { status = 401, body = cjson.encode({ error = text }) })
+        local _, err = client:login({ username = "motor", password = password })
+        assert.are.equal("100% of '[redacted]' & <[redacted]> is a+b", err.message)
+      end)
+    end
+
     it("a session id that the service repeats to a logout", function()
       standin:call("next_answers", { status = 401, body = repeating("0123456789abcdef") })
       local _, err = client:logout("0123456789abcdef")

@@ -83,6 +83,12 @@ describe("the module", function()
     assert.is_truthy(text:find("BIND_NOW", 1, true) or text:find("Flags: NOW", 1, true))
   end)
 
+  it("has its stack guarded, and calls of the C library that know the sizes of its buffers", function()
+    local text = output_of("nm -D --undefined-only '" .. module_path() .. "'")
+    assert.is_truthy(text:find("__stack_chk_fail", 1, true))
+    assert.is_truthy(text:find("__%l*printf_chk"))
+  end)
+
   it("has no stack that can be executed", function()
     local text = output_of("readelf -lW '" .. module_path() .. "'")
     assert.is_truthy(text:match("GNU_STACK[^\n]* RW "))

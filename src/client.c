@@ -3,6 +3,7 @@
 #include "exchange.h"
 #include "message.h"
 #include "multipart.h"
+#include "setopt.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -235,7 +236,7 @@ filescom_code filescom_client_new(filescom_engine *engine, const filescom_option
     if (made == NULL)
         return fc_fail_no_memory(message);
     made->references = 1;
-    made->keeps_handles = fc_handle_may_be_kept();
+    made->keeps_handles = fc_handles_may_be_kept();
     made->engine = engine;
     fc_engine_retain(engine);
     made->options = *options;
@@ -309,13 +310,6 @@ bool fc_client_has_proxy(const filescom_client *client)
 
 /* ---- handles -------------------------------------------------------------------------------- */
 
-#define SET(option, value)                                                                         \
-    do {                                                                                           \
-        CURLcode code_ = curl_easy_setopt(easy, option, value);                                    \
-        if (code_ != CURLE_OK)                                                                     \
-            return code_;                                                                          \
-    } while (0)
-
 static CURLcode set_protocol(CURL *easy)
 {
 #if LIBCURL_VERSION_NUM >= 0x075500
@@ -353,13 +347,16 @@ static bool has_default_ca_file(CURL *easy)
 /*
  * What is named takes the place of libcurl's own authorities: both of them, where libcurl has a
  * file and a directory. A directory also keeps libcurl from remembering what it read, so that every
- * connection would read the file anew: where there is a file it is left out.
+ * connection would read the file anew: where there is a file it is left out. A proxy that is spoken
+ * to by TLS is held to the same.
  */
 static CURLcode set_authorities(CURL *easy, const filescom_options *options)
 {
     if (options->ca_file != NULL || options->ca_path != NULL) {
         SET(CURLOPT_CAINFO, options->ca_file);
         SET(CURLOPT_CAPATH, options->ca_path);
+        SET(CURLOPT_PROXY_CAINFO, options->ca_file);
+        SET(CURLOPT_PROXY_CAPATH, options->ca_path);
     } else if (has_default_ca_file(easy)) {
         SET(CURLOPT_CAPATH, NULL);
     }
@@ -376,6 +373,9 @@ static CURLcode set_tls(CURL *easy, const filescom_options *options)
     SET(CURLOPT_SSL_VERIFYPEER, 1L);
     SET(CURLOPT_SSL_VERIFYHOST, 2L);
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    SET(CURLOPT_PROXY_SSL_VERIFYPEER, 1L);
+    SET(CURLOPT_PROXY_SSL_VERIFYHOST, 2L);
+    SET(CURLOPT_PROXY_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     if ((code = set_authorities(easy, options)))
         return code;
     if (options->proxy != NULL) {
@@ -421,7 +421,7 @@ fc_handle fc_client_take_handle(filescom_client *client)
 
 void fc_client_give_handle(filescom_client *client, fc_handle *handle)
 {
-    if (client->keeps_handles && client->idle_count < IDLE_HANDLES)
+    if (client->keeps_handles && fc_handle_may_be_kept(handle) && client->idle_count < IDLE_HANDLES)
         client->idle[client->idle_count++] = *handle;
     else
         fc_handle_cleanup(handle);

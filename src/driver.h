@@ -61,8 +61,11 @@ void fc_driver_set_alarm(fc_driver *driver, int64_t due_ms);
  */
 int fc_driver_wait(fc_driver *driver, int64_t timeout_ms);
 
-/* Lets libcurl do what the last wait found and what is due by time. */
-void fc_driver_work(fc_driver *driver);
+/*
+ * Lets libcurl do what the last wait found and what is due by time. Anything but CURLM_OK: memory
+ * or a system resource ran out, and libcurl may have lost sight of any transfer that it holds.
+ */
+CURLMcode fc_driver_work(fc_driver *driver) FILESCOM_MUST_USE;
 
 /* Sees to it that the descriptor is readable when the next time is due; to be called after work. */
 void fc_driver_arm(fc_driver *driver);

@@ -265,17 +265,17 @@ static int wait_limit(const fc_driver *driver, int64_t timeout_ms)
     return timeout_ms < 0 && due == FC_NEVER ? -1 : INT_MAX;
 }
 
-static void run_due_timers(fc_driver *driver)
+static CURLMcode run_due_timers(fc_driver *driver)
 {
     int running;
 
     if (driver->curl_due == FC_NEVER || driver->curl_due > fc_now_ms())
-        return;
+        return CURLM_OK;
     driver->curl_due = FC_NEVER;
-    curl_multi_socket_action(driver->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    return curl_multi_socket_action(driver->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 }
 
-static void handle_event(fc_driver *driver, const struct epoll_event *event)
+static CURLMcode handle_event(fc_driver *driver, const struct epoll_event *event)
 {
     int socket = event->data.fd;
     int action = (event->events & EPOLLIN ? CURL_CSELECT_IN : 0) |
@@ -286,9 +286,10 @@ static void handle_event(fc_driver *driver, const struct epoll_event *event)
     if (socket == driver->timer)
         quiet_timer(driver);
     else if (driver->sockets.all[socket].wanted)
-        curl_multi_socket_action(driver->multi, socket, action, &running);
+        return curl_multi_socket_action(driver->multi, socket, action, &running);
     else
         unregister(driver, socket, &driver->sockets.all[socket]);
+    return CURLM_OK;
 }
 
 int fc_driver_wait(fc_driver *driver, int64_t timeout_ms)
@@ -300,14 +301,17 @@ int fc_driver_wait(fc_driver *driver, int64_t timeout_ms)
     return count < 0 && errno != EINTR ? 0 : count;
 }
 
-void fc_driver_work(fc_driver *driver)
+CURLMcode fc_driver_work(fc_driver *driver)
 {
+    CURLMcode worst = CURLM_OK, code;
     int i;
 
     for (i = 0; i < driver->event_count; i++)
-        handle_event(driver, &driver->events[i]);
+        if ((code = handle_event(driver, &driver->events[i])) != CURLM_OK)
+            worst = code;
     driver->event_count = 0;
-    run_due_timers(driver);
+    code = run_due_timers(driver);
+    return code != CURLM_OK ? code : worst;
 }
 
 #endif

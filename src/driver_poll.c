@@ -109,11 +109,11 @@ int fc_driver_wait(fc_driver *driver, int64_t timeout_ms)
     return ready;
 }
 
-void fc_driver_work(fc_driver *driver)
+CURLMcode fc_driver_work(fc_driver *driver)
 {
     int running;
 
-    curl_multi_perform(driver->multi, &running);
+    return curl_multi_perform(driver->multi, &running);
 }
 
 void fc_driver_arm(fc_driver *driver)

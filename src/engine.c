@@ -6,11 +6,15 @@
 #include "process.h"
 #include "stream.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 
 /* Connections kept open for later exchanges, all hosts together. */
 #define IDLE_CONNECTIONS 256
+
+/* libcurl ends an exchange at its time limit; this much later the engine does. */
+#define OVERDUE_MS 250
 
 /* ---- lists ---------------------------------------------------------------------------------- */
 
@@ -91,10 +95,15 @@ static void close_parts(filescom_engine *engine)
 
 static bool open_parts(filescom_engine *engine)
 {
+    int why;
+
     engine->generation = fc_process_generation();
+    errno = ENOMEM; /* of libcurl, which does not say; a system call says more */
     if (open_share(engine) && open_multi(engine))
         return true;
+    why = errno;
     close_parts(engine);
+    errno = why;
     return false;
 }
 
@@ -105,6 +114,7 @@ filescom_engine *filescom_engine_new(void)
     if (engine == NULL)
         return NULL;
     engine->references = 1;
+    engine->next_overdue = FC_NEVER;
     list_init(&engine->active);
     list_init(&engine->pausing);
     list_init(&engine->streams);
@@ -193,9 +203,12 @@ static int64_t next_stall(const filescom_engine *engine)
 
 void fc_engine_schedule(filescom_engine *engine)
 {
-    int64_t due = engine->stall_due = next_stall(engine);
+    int64_t due = engine->next_overdue;
     fc_link *link;
 
+    engine->stall_due = next_stall(engine);
+    if (engine->stall_due < due)
+        due = engine->stall_due;
     for (link = engine->pausing.next; link != &engine->pausing; link = link->next)
         if (exchange_of(link)->resume_ms < due)
             due = exchange_of(link)->resume_ms;
@@ -242,6 +255,53 @@ static void end_stalled(filescom_engine *engine)
     fc_engine_schedule(engine);
 }
 
+void fc_engine_expect(filescom_engine *engine, int64_t deadline_ms)
+{
+    if (deadline_ms != FC_NEVER && deadline_ms + OVERDUE_MS < engine->next_overdue)
+        engine->next_overdue = deadline_ms + OVERDUE_MS;
+}
+
+void fc_engine_work(filescom_engine *engine)
+{
+    engine->lost |= fc_driver_work(engine->driver) != CURLM_OK;
+}
+
+/* Which transfer libcurl ran out of memory for it does not tell. */
+static void end_lost(filescom_engine *engine)
+{
+    if (!engine->lost)
+        return;
+    engine->lost = false;
+    while (!list_is_empty(&engine->active))
+        fc_exchange_cut(exchange_of(engine->active.next), FILESCOM_NO_MEMORY);
+}
+
+/*
+ * A transfer that libcurl forgot would never end. The time is of the earliest exchange since it was
+ * last looked at, which mostly has ended long ago.
+ */
+static void end_overdue(filescom_engine *engine)
+{
+    int64_t now;
+    fc_link *link = engine->active.next;
+
+    if (engine->next_overdue == FC_NEVER || engine->next_overdue > (now = fc_now_ms()))
+        return;
+    engine->next_overdue = FC_NEVER;
+    while (link != &engine->active) {
+        filescom_exchange *exchange = exchange_of(link);
+
+        link = link->next;
+        if (exchange->deadline_ms != FC_NEVER && exchange->deadline_ms + OVERDUE_MS <= now)
+            fc_exchange_cut(exchange, FILESCOM_TIMEOUT);
+        else
+            fc_engine_expect(engine, exchange->deadline_ms);
+    }
+    for (link = engine->pausing.next; link != &engine->pausing; link = link->next)
+        fc_engine_expect(engine, exchange_of(link)->deadline_ms);
+    fc_engine_schedule(engine);
+}
+
 /*
  * A thread that libcurl starts to look a name up inherits the signal mask; the process's signals
  * are not for it: a handler that it runs does not wake whoever waits.
@@ -269,6 +329,8 @@ static void settle(filescom_engine *engine)
     if (resume_due(engine))
         collect_attempts(engine); /* an attempt may fail as soon as it begins */
     end_stalled(engine);
+    end_lost(engine);
+    end_overdue(engine);
     fc_driver_arm(engine->driver);
 }
 
@@ -294,7 +356,7 @@ int fc_engine_advance(filescom_engine *engine, int64_t timeout_ms)
     sigset_t before;
     bool blocked = block_signals(engine, &before);
 
-    fc_driver_work(engine->driver);
+    fc_engine_work(engine);
     settle(engine);
     restore_signals(blocked, &before);
     return events;

@@ -31,18 +31,26 @@ struct filescom_engine {
     fc_link streams;        /* what is streamed by exchanges in flight; see stream.h */
     fc_link news;           /* exchanges that ended, or need their caller, and nobody knows yet */
     int64_t stall_due;      /* when one of the streams may have stalled; FC_NEVER: none */
+    bool lost;              /* libcurl ran out of memory, and may have lost sight of transfers */
+    int64_t next_overdue;   /* no active exchange is overdue before this time */
 };
 
 /*
  * To be called before anything else is done with an engine: after a fork it is made afresh.
- * False where memory or descriptors ran out.
+ * False, with errno saying why, where memory or descriptors ran out.
  */
 bool fc_engine_enter(filescom_engine *engine) FILESCOM_MUST_USE;
 
 void fc_engine_retain(filescom_engine *engine);
 
-/* Sets the alarm to the earliest end of a pause, or of what a stream may stall. */
+/* Sets the alarm to the earliest of the pauses, of what may stall and of what may be overdue. */
 void fc_engine_schedule(filescom_engine *engine);
+
+/* Notes that an exchange has to be over by that time. */
+void fc_engine_expect(filescom_engine *engine, int64_t deadline_ms);
+
+/* Lets libcurl go on with what is due; what that comes to is for the engine to settle. */
+void fc_engine_work(filescom_engine *engine);
 
 /* Starts the attempts that are due, those of new exchanges among them, without waiting. */
 void fc_engine_kick(filescom_engine *engine);

@@ -4,6 +4,7 @@
 #include "client.h"
 #include "headers.h"
 #include "message.h"
+#include "setopt.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -41,19 +42,41 @@ static bool is_blank_line(const char *line, size_t size)
     return (size == 1 && line[0] == '\n') || (size == 2 && line[0] == '\r' && line[1] == '\n');
 }
 
+/* Where headers end for libcurl, whatever follows on the line. */
+static bool ends_head(const char *line)
+{
+    return line[0] == '\r' || line[0] == '\n';
+}
+
+/*
+ * Tells of what libcurl remembers as a header: not the first line, whatever it says, nor the line
+ * that ends a head. A line after that is a trailer, or the first of another answer.
+ */
+static void note_line(filescom_exchange *exchange, const char *line)
+{
+    if (ends_head(line))
+        return;
+    if (exchange->head_is_over)
+        fc_handle_header_may_have_come(&exchange->handle);
+    else if (exchange->head.size > 0)
+        fc_handle_header_came(&exchange->handle);
+}
+
 /* CURLOPT_HEADERFUNCTION: called for every line; only the last answer's are kept (not 1xx's). */
 size_t fc_exchange_receive_head(char *line, size_t unit, size_t count, void *userdata)
 {
     filescom_exchange *exchange = userdata;
+    bool begins =
+        begins_answer(line, unit * count) && (exchange->head.size == 0 || exchange->head_is_over);
     fc_append result;
 
-    if (begins_answer(line, unit * count)) {
+    note_line(exchange, line);
+    if (begins) {
         fc_buffer_clear(&exchange->head);
-        exchange->head_is_whole = false;
+        exchange->head_is_whole = exchange->head_is_over = false;
     }
+    exchange->head_is_over |= ends_head(line);
     exchange->head_is_whole |= is_blank_line(line, unit * count);
-    if (!begins_answer(line, unit * count) && !is_blank_line(line, unit * count))
-        fc_handle_header_came(&exchange->handle);
     result = fc_buffer_append(&exchange->head, line, unit * count);
     exchange->too_large |= result == FC_APPEND_FULL;
     exchange->no_memory |= result == FC_APPEND_NO_MEMORY;
@@ -136,13 +159,6 @@ static int watch_deadline(void *userdata, curl_off_t total_down, curl_off_t down
 }
 
 /* ---- an attempt ----------------------------------------------------------------------------- */
-
-#define SET(option, value)                                                                         \
-    do {                                                                                           \
-        CURLcode code_ = curl_easy_setopt(easy, option, value);                                    \
-        if (code_ != CURLE_OK)                                                                     \
-            return code_;                                                                          \
-    } while (0)
 
 static CURLcode set_method(filescom_exchange *exchange, CURL *easy)
 {
@@ -266,7 +282,7 @@ static bool add_to_multi(filescom_exchange *exchange)
     fc_handle_before_start(&exchange->handle);
     added = curl_multi_add_handle(exchange->engine->multi, exchange->handle.easy) == CURLM_OK;
     if (added)
-        fc_driver_work(exchange->engine->driver);
+        fc_engine_work(exchange->engine);
     fc_handle_after_start(&exchange->handle);
     return added;
 }
@@ -279,6 +295,7 @@ static bool start_attempt(filescom_exchange *exchange)
         return false;
     exchange->attempts++;
     exchange->may_have_begun = false;
+    exchange->head_is_whole = exchange->head_is_over = false;
     exchange->curl_message[0] = '\0';
     if (set_attempt(exchange, exchange->handle.easy) != CURLE_OK || !add_to_multi(exchange)) {
         fc_handle_cleanup(&exchange->handle);
@@ -398,10 +415,10 @@ static bool was_nothing_sent(const filescom_exchange *exchange)
 
 static filescom_code classify(const filescom_exchange *exchange, CURLcode result)
 {
-    if (result == CURLE_OK && exchange->head_is_whole)
-        return FILESCOM_OK;
+    /* libcurl is content with half a header block, and with a status of any length. */
     if (result == CURLE_OK)
-        return FILESCOM_INTERRUPTED; /* libcurl is content with half a header block */
+        return exchange->head_is_whole && exchange->status != 0 ? FILESCOM_OK
+                                                                : FILESCOM_INTERRUPTED;
     if (exchange->no_memory)
         return FILESCOM_NO_MEMORY;
     if (exchange->too_large)
@@ -442,7 +459,7 @@ static void describe_failure(filescom_exchange *exchange, filescom_code code, CU
     bool shows_proxy = strstr(exchange->curl_message, "nsupported proxy") != NULL;
     const char *detail = shows_proxy                 ? "the proxy's URL cannot be used"
                          : exchange->curl_message[0] ? exchange->curl_message
-                         : result == CURLE_OK        ? "the answer ends inside its headers"
+                         : result == CURLE_OK        ? "the answer's head is not HTTP, or not whole"
                                                      : curl_easy_strerror(result);
 
     if (code == FILESCOM_OK)
@@ -460,6 +477,8 @@ static void describe_attempt(filescom_exchange *exchange)
     const char *ip = NULL;
 
     curl_easy_getinfo(exchange->handle.easy, CURLINFO_RESPONSE_CODE, &exchange->status);
+    if (exchange->status < 100 || exchange->status > 999)
+        exchange->status = 0;
     curl_easy_getinfo(exchange->handle.easy, CURLINFO_NUM_CONNECTS, &exchange->info.connections);
     curl_easy_getinfo(exchange->handle.easy, CURLINFO_PRIMARY_PORT, &exchange->info.remote_port);
     curl_easy_getinfo(exchange->handle.easy, CURLINFO_TOTAL_TIME, &exchange->info.seconds);
@@ -533,9 +552,10 @@ static void begin_afresh(filescom_exchange *exchange)
 void fc_exchange_attempt_ended(filescom_exchange *exchange, CURLcode result)
 {
     bool again = may_try_again(exchange, result);
-    filescom_code code = classify(exchange, result);
+    filescom_code code;
 
     describe_attempt(exchange);
+    code = classify(exchange, result);
     leave_libcurl(exchange, result == CURLE_OK);
     if (exchange->stale) {
         begin_afresh(exchange);
@@ -571,6 +591,16 @@ void fc_exchange_resume(filescom_exchange *exchange)
     fc_link_remove(&exchange->link);
     if (!start_attempt(exchange))
         end_without_memory(exchange);
+}
+
+void fc_exchange_cut(filescom_exchange *exchange, filescom_code result)
+{
+    if (result == FILESCOM_NO_MEMORY)
+        fc_fail_no_memory(exchange->message);
+    else
+        fc_fail(exchange->message, result, "%s", what_failed(result));
+    leave_libcurl(exchange, false);
+    end(exchange, result);
 }
 
 /* The handle belongs to connections of the parent's: it is left where it is. */
@@ -666,7 +696,7 @@ filescom_code fc_exchange_begin(filescom_client *client, const fc_exchange_plan 
 
     *exchange = NULL;
     if (!fc_engine_enter(fc_client_engine(client)))
-        return fc_fail_no_memory(message);
+        return fc_fail_no_resource(message);
     if (!fc_client_enter_exchange(client))
         return fc_fail(message, FILESCOM_BUSY, "max_in_flight exchanges are in flight already");
     begun = new_exchange(client, plan);
@@ -674,6 +704,7 @@ filescom_code fc_exchange_begin(filescom_client *client, const fc_exchange_plan 
         fc_client_leave_exchange(client);
         return fc_fail_no_memory(message);
     }
+    fc_engine_expect(begun->engine, begun->deadline_ms);
     take_over(&begun->header_lines, plan->header_lines);
     if (plan->body != NULL)
         take_over(&begun->body, plan->body);
@@ -741,8 +772,8 @@ filescom_code filescom_exchange_wait(filescom_exchange *exchange, long timeout_m
     int64_t until = timeout_ms < 0 ? FC_NEVER : fc_now_ms() + timeout_ms;
     filescom_code code;
 
-    if (!fc_engine_enter(exchange->engine))
-        return FILESCOM_PENDING;
+    if (!fc_engine_enter(exchange->engine)) /* it has ended in the fork */
+        return exchange->result == FILESCOM_PENDING ? FILESCOM_PENDING : FILESCOM_OK;
     code = wait_until(exchange, until);
     if (code == FILESCOM_OK)
         fc_link_remove(&exchange->news); /* taken note of */

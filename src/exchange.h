@@ -55,7 +55,8 @@ struct filescom_exchange {
 
     /* The answer. */
     fc_buffer head;
-    bool head_is_whole; /* its blank line came */
+    bool head_is_over;  /* the line that ends it for libcurl came */
+    bool head_is_whole; /* and that was a blank line */
     fc_buffer content;
     bool too_large; /* a limit of ours ended the transfer */
     bool no_memory;
@@ -111,6 +112,9 @@ void fc_exchange_attempt_ended(filescom_exchange *exchange, CURLcode result);
 
 /* The engine's news: the pause is over. */
 void fc_exchange_resume(filescom_exchange *exchange);
+
+/* The engine's news: nothing more will come of the attempt, for want of memory or time. */
+void fc_exchange_cut(filescom_exchange *exchange, filescom_code result);
 
 /* The engine's news: the exchange was in flight in the process that forked this one. */
 void fc_exchange_abandon(filescom_exchange *exchange);

@@ -71,7 +71,10 @@ typedef struct filescom_bytes {
 
 /* ---- engine ------------------------------------------------------------------------------- */
 
-/* Makes an engine with one reference, or returns NULL when memory or descriptors ran out. */
+/*
+ * Makes an engine with one reference, or returns NULL with errno saying why: ENOMEM, EMFILE or
+ * ENFILE, or ENOTSUP where libcurl cannot be started at all.
+ */
 filescom_engine *filescom_engine_new(void) FILESCOM_MUST_USE;
 
 /* Gives back the caller's reference. The engine goes with its last client. */

@@ -12,9 +12,14 @@ static bool is_affected(void)
     return version >= FIRST_AFFECTED && version < FIRST_MENDED;
 }
 
-bool fc_handle_may_be_kept(void)
+bool fc_handles_may_be_kept(void)
 {
     return !is_affected() || fc_memory_is_ours();
+}
+
+bool fc_handle_may_be_kept(const fc_handle *handle)
+{
+    return !handle->unsure;
 }
 
 void fc_handle_before_start(const fc_handle *handle)
@@ -50,6 +55,14 @@ void fc_handle_header_came(fc_handle *handle)
         handle->held = false;
     let_go(handle);
     handle->last_header = fc_memory_last_block();
+    handle->unsure = false;
+}
+
+/* What is held is held on to: libcurl may follow its pointer to that yet. */
+void fc_handle_header_may_have_come(fc_handle *handle)
+{
+    note_kept(handle);
+    handle->unsure = true;
 }
 
 void fc_handle_cleanup(fc_handle *handle)

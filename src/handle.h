@@ -24,17 +24,23 @@ typedef struct fc_handle {
     void *last_header; /* the block that libcurl took for its last header; NULL where it is safe */
     bool held;         /* libcurl has freed that block, and this has it still */
     const void *owner; /* the exchange that the options of the callbacks name */
+    bool unsure;       /* libcurl may have taken another block for its last header since */
 } fc_handle;
 
-/* Whether a handle may be used for another exchange. */
-bool fc_handle_may_be_kept(void);
+/* Whether handles may be used for another exchange at all, and whether this one may. */
+bool fc_handles_may_be_kept(void);
+bool fc_handle_may_be_kept(const fc_handle *handle);
 
 /* To be called around what begins a transfer: its former headers are freed in between. */
 void fc_handle_before_start(const fc_handle *handle);
 void fc_handle_after_start(fc_handle *handle);
 
-/* To be called by the header callback, for every line but status lines and blank ones. */
+/*
+ * To be called by the header callback, for every line that libcurl remembers as a header, and for
+ * one that it may remember.
+ */
 void fc_handle_header_came(fc_handle *handle);
+void fc_handle_header_may_have_come(fc_handle *handle);
 
 /* Ends the handle, which is in no multi handle any more; harmless where there is none. */
 void fc_handle_cleanup(fc_handle *handle);

@@ -19,6 +19,15 @@ static void set_string(lua_State *L, const char *name, const char *text)
     lua_setfield(L, -2, name);
 }
 
+/* As an integer, unless that is too small: LuaJIT's has 32 bits on some machines. */
+static void push_whole_number(lua_State *L, double number)
+{
+    if (sizeof(lua_Integer) < sizeof(int64_t) && number > INT32_MAX)
+        lua_pushnumber(L, number);
+    else
+        lua_pushinteger(L, (lua_Integer)number);
+}
+
 static void set_common(lua_State *L, const filescom_exchange *exchange)
 {
     lua_pushinteger(L, filescom_exchange_status(exchange));
@@ -32,7 +41,7 @@ static void set_retry_after(lua_State *L, const filescom_exchange *exchange)
 
     if (retry_after < 0)
         return;
-    lua_pushinteger(L, (lua_Integer)retry_after);
+    push_whole_number(L, retry_after);
     lua_setfield(L, -2, "retry_after");
 }
 

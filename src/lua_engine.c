@@ -6,6 +6,8 @@
 #include "lua_core.h"
 #include "relay.h"
 
+#include <errno.h>
+
 #define ENGINE "filescom.engine"
 
 typedef struct engine_box {
@@ -48,6 +50,15 @@ void core_open_engine(lua_State *L)
     lua_setfield(L, LUA_REGISTRYINDEX, ENGINE ".box");
 }
 
+static int raise_no_engine(lua_State *L, int why)
+{
+    if (why == EMFILE || why == ENFILE)
+        return core_raise(L, FILESCOM_NO_MEMORY, "no file descriptor is left");
+    if (why == ENOTSUP)
+        return luaL_error(L, "filescom: libcurl cannot be started");
+    return core_raise(L, FILESCOM_NO_MEMORY, "not enough memory");
+}
+
 filescom_engine *core_engine(lua_State *L)
 {
     engine_box *box = get_box(L);
@@ -55,8 +66,7 @@ filescom_engine *core_engine(lua_State *L)
     if (box->engine == NULL)
         box->engine = filescom_engine_new();
     if (box->engine == NULL)
-        luaL_error(
-            L, "filescom: no engine: memory or descriptors have run out, or libcurl cannot start");
+        raise_no_engine(L, errno);
     return box->engine;
 }
 

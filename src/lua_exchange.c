@@ -6,6 +6,7 @@
 #define EXCHANGE "filescom.exchange"
 #define SPARE "filescom.exchange.spare"
 #define LONGEST_WAIT 1e6
+#define SLICE_MS 200
 
 static exchange_box *push_new_box(lua_State *L)
 {
@@ -90,18 +91,34 @@ static long left_until(long until_ms)
     return until_ms < 0 ? -1 : left > 0 ? left : 0;
 }
 
+/* Raises what a hook does, or that the exchange was closed by one. */
+static void let_hooks_run(lua_State *L, const exchange_box *box)
+{
+    core_let_hooks_run(L);
+    if (box->exchange == NULL)
+        core_usage_error(L, "the exchange is closed");
+}
+
+/*
+ * In slices: a signal that comes just before the core begins to wait ends no wait, and what it has
+ * left for Lua to run would be put off until the answer comes.
+ */
 static bool wait_for(lua_State *L, const exchange_box *box, long timeout_ms)
 {
     long until_ms = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
-    filescom_code code = filescom_exchange_wait(box->exchange, timeout_ms);
+    long left = timeout_ms;
+    filescom_code code;
 
-    while (code == FILESCOM_SIGNALLED) {
-        core_let_hooks_run(L);
-        if (box->exchange == NULL)
-            core_usage_error(L, "the exchange is closed"); /* by a hook */
-        code = filescom_exchange_wait(box->exchange, left_until(until_ms));
+    for (;;) {
+        bool is_last = left >= 0 && left <= SLICE_MS;
+
+        code = filescom_exchange_wait(box->exchange, is_last ? left : SLICE_MS);
+        if (code == FILESCOM_OK || code == FILESCOM_ATTENTION ||
+            (code == FILESCOM_PENDING && is_last))
+            return code == FILESCOM_OK;
+        let_hooks_run(L, box);
+        left = left_until(until_ms);
     }
-    return code == FILESCOM_OK;
 }
 
 /*
@@ -274,11 +291,8 @@ int core_complete_exchange(lua_State *L)
     int box_index = lua_gettop(L);
     int count;
 
-    if (!wait_for(L, box, -1)) {
-        if (filescom_exchange_attention(box->exchange) != FILESCOM_NOTHING)
-            return core_usage_error(L, "a streamed body is begun by begin_request");
-        return core_raise(L, FILESCOM_NO_MEMORY, "not enough memory");
-    }
+    if (!wait_for(L, box, -1))
+        return core_usage_error(L, "a streamed body is begun by begin_request");
     count = finish(L, box);
     keep_spare_box(L, box_index);
     return count;

@@ -5,6 +5,7 @@
 
 #include <curl/curl.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -21,9 +22,6 @@ static __thread void *last_block;
 static __thread void *last_resized;
 static __thread void *block_to_keep;
 static __thread void *kept_block;
-
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static CURLcode started;
 
 #ifdef block_size
 
@@ -140,18 +138,18 @@ static void wipe_openssl(void)
     dlclose(self);
 }
 
-static void start(void)
+static CURLcode start(void)
 {
     wipe_openssl();
-    started = curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free, noted_realloc, strdup,
-                                   noted_calloc);
+    return curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free, noted_realloc, strdup,
+                                noted_calloc);
 }
 
 #else
 
-static void start(void)
+static CURLcode start(void)
 {
-    started = curl_global_init(CURL_GLOBAL_DEFAULT);
+    return curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
 static void wiping_free(void *block)
@@ -163,19 +161,36 @@ static void wiping_free(void *block)
 
 bool fc_start_libcurl(void)
 {
-    pthread_once(&once, start);
-    return started == CURLE_OK;
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static bool started;
+    CURLcode code = CURLE_OK;
+
+    pthread_mutex_lock(&lock);
+    if (!started)
+        code = start();
+    started |= code == CURLE_OK;
+    pthread_mutex_unlock(&lock);
+    if (code != CURLE_OK)
+        errno = code == CURLE_OUT_OF_MEMORY ? ENOMEM : ENOTSUP;
+    return code == CURLE_OK;
 }
 
-/* A handle takes memory: by calloc, if that is ours. */
+static bool is_ours;
+
+/* A handle takes memory, or tries to: by calloc, which, if it is ours, forgets what was resized. */
+static void probe_memory(void)
+{
+    last_resized = &is_ours;
+    curl_easy_cleanup(curl_easy_init());
+    is_ours = last_resized != &is_ours;
+}
+
 bool fc_memory_is_ours(void)
 {
-    CURL *probe;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-    last_block = NULL;
-    probe = curl_easy_init();
-    curl_easy_cleanup(probe);
-    return last_block != NULL;
+    pthread_once(&once, probe_memory);
+    return is_ours;
 }
 
 void *fc_memory_last_block(void)

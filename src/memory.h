@@ -13,12 +13,13 @@
 #pragma GCC visibility push(hidden)
 
 /*
- * Starts libcurl once in this process; false where that failed. Where somebody else has started it
- * before, or OpenSSL is in use already, their memory functions stay as they are.
+ * Starts libcurl once in this process. False, with errno saying why (ENOMEM or ENOTSUP), where that
+ * failed; the next call tries again. Where somebody else has started it before, or OpenSSL is in
+ * use already, their memory functions stay as they are.
  */
 bool fc_start_libcurl(void) FILESCOM_MUST_USE;
 
-/* Whether libcurl uses the functions that were given to it here. */
+/* Whether libcurl, which was started, uses the functions that were given to it here. */
 bool fc_memory_is_ours(void);
 
 /* The block that libcurl was last given by calloc or realloc in this thread. */

@@ -1,6 +1,7 @@
 /* message.c - see message.h; the names of codes as well. */
 #include "message.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -17,6 +18,13 @@ filescom_code fc_fail(char *message, filescom_code code, const char *format, ...
 filescom_code fc_fail_no_memory(char *message)
 {
     return fc_fail(message, FILESCOM_NO_MEMORY, "not enough memory");
+}
+
+filescom_code fc_fail_no_resource(char *message)
+{
+    if (errno == EMFILE || errno == ENFILE)
+        return fc_fail(message, FILESCOM_NO_MEMORY, "no file descriptor is left");
+    return fc_fail_no_memory(message);
 }
 
 const char *filescom_code_type(filescom_code code)

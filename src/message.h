@@ -17,8 +17,9 @@
 filescom_code fc_fail(char *message, filescom_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The same for memory that ran out. */
+/* The same for memory that ran out, and for what errno says has run out. */
 filescom_code fc_fail_no_memory(char *message);
+filescom_code fc_fail_no_resource(char *message);
 
 #pragma GCC visibility pop
 

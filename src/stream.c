@@ -2,6 +2,7 @@
 #include "stream.h"
 #include "exchange.h"
 #include "message.h"
+#include "setopt.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -120,13 +121,6 @@ static size_t supply(char *to, size_t unit, size_t count, void *userdata)
 }
 
 /* ---- the transfer --------------------------------------------------------------------------- */
-
-#define SET(option, value)                                                                         \
-    do {                                                                                           \
-        CURLcode code_ = curl_easy_setopt(easy, option, value);                                    \
-        if (code_ != CURLE_OK)                                                                     \
-            return code_;                                                                          \
-    } while (0)
 
 static CURLcode set_source(const fc_stream *stream, CURL *easy)
 {

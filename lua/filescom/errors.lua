@@ -165,7 +165,8 @@ function errors.from_failure(failure, secrets)
   err.title = redaction.redact(readable(fields.title), secrets) or err.title
   err.status = failure.status
   err.request_id = readable(failure.request_id) or readable(fields.instance)
-  err.retry_after = failure.retry_after
+  -- A time that repeats a code, told as a number, has become a text: it is left out.
+  err.retry_after = type(failure.retry_after) == "number" and failure.retry_after or nil
   err.data, err.errors, err.model_errors = fields.data, fields.errors, fields.model_errors
   return err
 end

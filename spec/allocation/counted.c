@@ -1,6 +1,7 @@
 /* counted.c - see counted.h. */
 #include "counted.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
@@ -49,6 +50,7 @@ static bool fails(void)
     if (call != at && !(fail_mode == FAIL_FROM && call > at))
         return false;
     failed++;
+    errno = ENOMEM;
     return true;
 }
 

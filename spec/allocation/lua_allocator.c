@@ -19,7 +19,9 @@
 #include <lua.h>
 #include <lualib.h>
 #ifdef LUA_JITLIBNAME
-#include <luajit.h>
+#define IS_LUAJIT true
+#else
+#define IS_LUAJIT false
 #endif
 #include <stdio.h>
 #include <stdlib.h>
@@ -332,6 +334,23 @@ static bool load_scenario(stage *on, const scenario *what)
     return true;
 }
 
+/*
+ * LuaJIT's loader leaves memory of its own behind, and an object whose finalizer cannot be called
+ * because its stack cannot grow is never finalized: neither is for the binding to mend.
+ */
+static void judge_rest(stage *on, const scenario *what, long blocks)
+{
+    bool excused = IS_LUAJIT && what->is_long && !on->of_core;
+
+    if (excused && (on->lua_memory.in_use != 0 || blocks > 0))
+        printf("# LuaJIT left %zu bytes, and %ld blocks of the core's\n", on->lua_memory.in_use,
+               blocks);
+    if (!excused && on->lua_memory.in_use != 0)
+        wrong(on, 0, "bytes of Lua's are left", "");
+    if (!excused && blocks > 0)
+        wrong(on, 0, "blocks of the core's are left", "");
+}
+
 /* Returns whether all was well. What is left when the state is closed was lost. */
 static bool run(const scenario *what, counted_mode mode, stage *on, long step)
 {
@@ -351,15 +370,7 @@ static bool run(const scenario *what, counted_mode mode, stage *on, long step)
             tried++;
     }
     lua_close(on->L);
-#ifdef LUAJIT_VERSION
-    if (on->lua_memory.in_use != 0 && what->is_long)
-        printf("# LuaJIT's loader left %zu bytes\n", on->lua_memory.in_use);
-    else
-#endif
-        if (on->lua_memory.in_use != 0)
-        wrong(on, 0, "bytes of Lua's are left", "");
-    if (counted_blocks() > before)
-        wrong(on, 0, "blocks of the core's are left", "");
+    judge_rest(on, what, counted_blocks() - before);
     printf("# %ld tried of %ld: %ld raised, %ld returned, %ld absorbed\n", tried, at - 1,
            on->raised, on->returned, on->absorbed);
     printf("%s - %s, with an allocation%s failing%s\n", on->wrongs ? "not ok" : "ok", what->name,

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <lauxlib.h>
 #include <lua.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -89,6 +90,39 @@ static int wait_for(lua_State *L)
     return 1;
 }
 
+static lua_State *hooked;
+static long hook_after_ms;
+
+static void stop_hook(lua_State *L, lua_Debug *unused)
+{
+    (void)unused;
+    lua_sethook(L, NULL, 0, 0);
+    luaL_error(L, "stopped by a hook");
+}
+
+static void *set_hook_later(void *unused)
+{
+    usleep((useconds_t)(hook_after_ms * 1000));
+    lua_sethook(hooked, stop_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+    return unused;
+}
+
+/*
+ * signals.hook_later(ms): leaves a hook for the running code, as lua.c's handler of SIGINT does,
+ * but without a signal that would end a system call
+ */
+static int hook_later(lua_State *L)
+{
+    pthread_t thread;
+
+    hooked = L;
+    hook_after_ms = (long)luaL_checkinteger(L, 1);
+    if (pthread_create(&thread, NULL, set_hook_later, NULL) != 0)
+        return luaL_error(L, "no thread");
+    pthread_detach(thread);
+    return 0;
+}
+
 /* signals.exit(status): ends the process here and now */
 static int end(lua_State *L)
 {
@@ -132,6 +166,7 @@ static const luaL_Reg functions[] = {
     {"wait", wait_for},
     {"default_pipe", default_pipe},
     {"limit_files", limit_files},
+    {"hook_later", hook_later},
     {"exit", end},
     {NULL, NULL},
 };

@@ -56,7 +56,7 @@ static void fill(filescom_exchange *exchange, filescom_code code, input from)
     filescom_bytes head = take_bytes(&from, blank ? (size_t)(blank - from.at) + 4 : from.left);
 
     exchange->result = code;
-    snprintf(exchange->base_url, sizeof exchange->base_url, BASE_URL);
+    memcpy(exchange->base_url, BASE_URL, sizeof BASE_URL);
     if (code != FILESCOM_OK)
         snprintf(exchange->message, sizeof exchange->message, "no whole answer came");
     exchange->head = buffer_of(head);
@@ -76,19 +76,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     input from = input_of(data, size);
     exchange_kind kind = kind_of(take_byte(&from));
     filescom_code code = code_of(take_byte(&from));
-    filescom_exchange exchange = {0};
+    filescom_exchange *exchange;
     lua_State *L = host_state("answers");
 
     if (from.left == 0)
         return 0;
-    fill(&exchange, code, from);
-    lua_pushlightuserdata(L, &exchange);
+    exchange = calloc(1, sizeof *exchange + sizeof BASE_URL);
+    PROMISE(exchange != NULL);
+    fill(exchange, code, from);
+    lua_pushlightuserdata(L, exchange);
     lua_pushinteger(L, kind);
     lua_pushcclosure(L, push_answer, 2);
     lua_pushstring(L, name_of(kind));
     lua_pushliteral(L, BASE_URL);
     host_call(L, "take", 3);
-    free(exchange.head.data);
-    free(exchange.content.data);
+    free(exchange->head.data);
+    free(exchange->content.data);
+    free(exchange);
     return 0;
 }

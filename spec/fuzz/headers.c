@@ -13,6 +13,7 @@
 #include <time.h>
 
 #define MOST_DIGITS 15
+#define LAST_DATE INT64_C(253402300799) /* the end of the year 9999 */
 
 /* ---- dates ---------------------------------------------------------------------------------- */
 
@@ -58,7 +59,7 @@ static void check_value(filescom_bytes bytes, int64_t now)
         PROMISE(seconds == (value.size <= MOST_DIGITS ? strtod(text, NULL) : -1));
         free(text);
     } else {
-        PROMISE(seconds == (is_date ? fmax((double)(date - now), 0) : -1));
+        PROMISE(seconds == (is_date && date <= LAST_DATE ? fmax((double)(date - now), 0) : -1));
     }
     free_bytes(value);
 }

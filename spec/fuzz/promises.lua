@@ -55,7 +55,8 @@ function promises.error(err, secrets)
     "its retry_after is no number of seconds", err.retry_after)
   promises.readable(tostring(err), "the error as a line", LONGEST_LINE)
   promises.plain(err, "the error", secrets)
-  promises.plain(tostring(err), "the error as a line", secrets)
+  -- A number of seconds may happen to have a code's digits within it.
+  promises.plain(tostring(err):gsub("retry after %d+ s", "retry after a while"), "the error as a line", secrets)
 end
 
 --- Holds a session to being usable.

@@ -188,6 +188,8 @@ add(answering, {
   { "a status line without a status", "network/interrupted", send("HTTP/1.1\r\n\r\n"), CLOSE },
   { "a status of two digits", "network/interrupted", sized(SESSION, "20 Short"), CLOSE },
   { "a status of letters", "network/interrupted", sized(SESSION, "abc"), CLOSE },
+  { "a status of six digits, by HTTP/2's status line", "network/interrupted",
+    send("HTTP/2 201000\r\nContent-Length: 41\r\n\r\n" .. SESSION), CLOSE },
   { "a status of four digits", "network/interrupted", sized(SESSION, "2010 Long"), CLOSE },
   { "an unknown version of HTTP", "network/interrupted", send("HTTP/9.9 201 Created\r\n\r\n" .. SESSION), CLOSE },
   { "NUL bytes in the head", "network/interrupted", answer(SESSION, "X-A: b\0c\r\nContent-Length: 41\r\n"), CLOSE },
@@ -794,7 +796,8 @@ local function options_of(place)
     options[name] = name:find("timeout") and limit_of(case, place.world) or value
   end
   options.base_url = place.base_url or place.front.base_url
-  options.ca_file = case.scheme == "https" and case.trusting ~= false and place.standin.ca_file or nil
+  local by_tls = case.scheme == "https" or case.proxy_scheme == "https"
+  options.ca_file = by_tls and case.trusting ~= false and place.standin.ca_file or nil
   if case.proxy or case.proxy_url then
     local host = case.proxy and open_proxy(place).host or ""
     options.proxy = (case.proxy_url or "http://%s"):format(host)
