@@ -74,7 +74,8 @@ describe("a long life", function()
       grown = growth(what, count, run)
       if grown < ALLOWED then break end
     end
-    assert.are.equal(open, descriptors())
+    local left = descriptors() -- fewer, where the collector has come to what others left
+    assert.is_true(left <= open, ("%d descriptors were open, and %d are"):format(open, left))
     assert.is_true(grown < ALLOWED, ("%s grew by %d KiB"):format(what, grown))
   end
 
