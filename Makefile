@@ -147,7 +147,7 @@ FIND_LIB    = package.cpath = "$(PREFIX)/lib/lua/$(LUA_VERSION)/?.so;" .. packag
 
 install: all ## install for LUA_VERSION below PREFIX (and DESTDIR)
 	install -d $(SHARE)/filescom/store $(SHARE)/filescom/loop $(SHARE)/filescom/command \
-	    $(LIB)/filescom $(TYPES)/filescom $(BIN) $(MAN)
+	    $(LIB)/filescom $(TYPES)/filescom/loop $(BIN) $(MAN)
 	install -m 644 lua/filescom.lua $(SHARE)/
 	install -m 644 lua/filescom/*.lua $(SHARE)/filescom/
 	install -m 644 lua/filescom/store/*.lua $(SHARE)/filescom/store/
@@ -159,6 +159,7 @@ install: all ## install for LUA_VERSION below PREFIX (and DESTDIR)
 	install -m 644 doc/filescom.1 $(MAN)/
 	install -m 644 types/filescom.lua $(TYPES)/
 	install -m 644 types/filescom/*.lua $(TYPES)/filescom/
+	install -m 644 types/filescom/loop/*.lua $(TYPES)/filescom/loop/
 
 uninstall: ## remove what `make install` installed
 	rm -f $(SHARE)/filescom.lua $(LUA_MODULES:lua/%=$(SHARE)/%) $(LIB)/filescom/core.so \

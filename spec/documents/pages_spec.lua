@@ -9,7 +9,8 @@ local quoted = api.quoted
 -- ---- what a shell is told -------------------------------------------------------------------------------------------
 
 -- Programs of the system, or of another: whether they are there is not ours to say.
-local FOREIGN = { apk = true, brew = true, curl = true, mkdir = true, openssl = true, ["apt-get"] = true, eval = true }
+local FOREIGN = { apk = true, brew = true, curl = true, echo = true, eval = true, export = true, mkdir = true,
+  openssl = true, ["apt-get"] = true, ["redis-server"] = true }
 
 -- A word is its characters without quotes; what a substitution gives is not known.
 local function words_of(line)

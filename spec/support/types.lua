@@ -40,7 +40,7 @@ end
 local function read_line(found, state, line)
   if line:find("^%-%-%-") then return read_annotation(found, state, line) end
   local variable = line:match("^local ([%w_]+) = {}$")
-  if variable then state.classes[variable] = state.class.name end
+  if variable and state.class then state.classes[variable] = state.class.name end
   if line:find("^function ") then read_function(found, state, line) end
   state.parameters, state.described = {}, false
 end
