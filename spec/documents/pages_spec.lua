@@ -56,9 +56,13 @@ end
 -- The command that this project installs: what it is told is asked of itself.
 function check.filescom(words)
   local sub = words[2] and words[2]:find("^%l") and words[2] or ""
-  local status = api.output_of(("%s bin/filescom %s --help >/dev/null 2>&1; echo $?"):format(
-    quoted(api.interpreter()), sub))
-  return status == "0", "it has no command '" .. sub .. "'"
+  local help = api.output_of(("%s bin/filescom %s --help 2>&1 || echo failed"):format(quoted(api.interpreter()), sub))
+  if help:find("failed$") then return false, "it has no command '" .. sub .. "'" end
+  for _, word in ipairs(words) do
+    local option = word:match("^%-%-?[%w-]+")
+    if option and not help:find(option, 1, true) then return false, sub .. " has no option " .. option end
+  end
+  return true
 end
 
 local function check_line(line)

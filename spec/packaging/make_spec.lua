@@ -37,10 +37,11 @@ describe("installing by make", function ()
   it("takes the headers of another Lua, such as OpenResty's LuaJIT, from LUA_CFLAGS", function ()
     place:run("rm -rf checkout/build/5.1")
     local said = place:run("make -j2 -C checkout install LUA_VERSION=5.1 PREFIX=$PWD/openresty/luajit " ..
-      "LUA_CFLAGS=-I/usr/include/luajit-2.1")
+      "LUA_CFLAGS=-I/usr/include/luajit-2.1 LUA=$(command -v luajit)")
     assert.is_truthy(said:find("-I/usr/include/luajit-2.1", 1, true))
     assert.is_falsy(said:find("include/lua5.1", 1, true))
     place:log_in("luajit", "openresty/luajit", "5.1")
+    place:use_command("openresty/luajit/bin/filescom")
   end)
 
   it("brings the manual of the command, and is undone without a trace", function ()
