@@ -56,7 +56,8 @@ end
 -- The command that this project installs: what it is told is asked of itself.
 function check.filescom(words)
   local sub = words[2] and words[2]:find("^%l") and words[2] or ""
-  local help = api.output_of(("%s bin/filescom %s --help 2>&1 || echo failed"):format(quoted(api.interpreter()), sub))
+  local start = quoted(api.interpreter()) .. " bin/filescom "
+  local help = api.output_of(("{ %s --help && %s %s --help; } 2>&1 || echo failed"):format(start, start, sub))
   if help:find("failed$") then return false, "it has no command '" .. sub .. "'" end
   for _, word in ipairs(words) do
     local option = word:match("^%-%-?[%w-]+")
