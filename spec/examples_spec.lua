@@ -4,7 +4,8 @@
 --
 -- An example that requires filescom is a whole program; another is given `filescom`, `client` and `session`, which is
 -- logged in. What it asks at the terminal is answered for the user "tess". What a page calls the reader's own is there
--- as well: `my-code-generator` prints her code, and `read_from_your_vault` returns an account's password or secret.
+-- as well: `my-code-generator` prints her code, `read_from_your_vault` returns an account's password or secret, and
+-- `report.pdf` is a file.
 
 local api = require("spec.support.api")
 local pages = require("spec.support.pages")
@@ -84,6 +85,7 @@ describe("an example", function()
     api.output_of(("rm -rf '%s' && mkdir '%s'"):format(work, work))
     write(work .. "/prologue.lua", prologue)
     write(work .. "/example.lua", text)
+    write(work .. "/report.pdf", "a report, " .. ("of many pages "):rep(1000))
     local paths = {}
     for name, from in pairs({ LUA_PATH = package.path, LUA_CPATH = package.cpath }) do
       local absolute = from:gsub("[^;]+", function(path) return path:find("^/") and path or root .. "/" .. path end)

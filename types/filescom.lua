@@ -67,10 +67,15 @@ local filescom = {}
 ---| "network/busy"
 ---| "response/too-large"
 ---| "response/not-json"
+---| "response/no-address"
 ---| "response/no-session"
+---| "response/not-a-list"
 ---| "response/status"
 ---| "session/none"
 ---| "store/unavailable"
+---| "stream/stopped"
+---| "stream/too-long"
+---| "stream/too-short"
 ---| "keeper/timeout"
 ---| "keeper/no-credentials"
 
@@ -94,19 +99,50 @@ local filescom = {}
 ---@field status integer
 ---@field request_id? string
 
----@class filescom.RequestOptions
----@field query? table<string, any> a nested table becomes `filter[name]=`, a list `ids[]=`
----@field json? any a value, sent as JSON
----@field body? string
+---Is given one piece after another. False, or nil and why, ends the transfer.
+---@alias filescom.Sink fun(piece: string): ok: any, why: any
+
+---Is given a number of bytes; returns as many or fewer, and nil at the end. Nil and why ends the transfer.
+---@alias filescom.Source fun(count: integer): piece: string?, why: any
+
+---Options of everything that is sent with a session.
+---@class filescom.CallOptions
 ---@field headers? table<string, string|number>
----@field timeout? number seconds
+---@field timeout? number seconds for the call as a whole
+---@field reauthentication? string `X-Files-Reauthentication`, which the service wants with some calls
+---@field language? string in place of the client's
+---@field workspace_id? string|integer in place of the client's
+
+---@class filescom.ListOptions: filescom.CallOptions
+---@field query? table<string, any> a nested table becomes `filter[name]=`, a list `ids[]=`
+
+---@class filescom.RequestOptions: filescom.ListOptions
+---@field json? any a value, sent as JSON
+---@field form? table<string, any> sent as `application/x-www-form-urlencoded`
+---@field body? string
+---@field source? filescom.Source gives the body, of `size` bytes
+---@field size? integer
+---@field sink? filescom.Sink is given the answer's body
 ---@field raw? boolean whether the body is wanted as it came, as the answer's `body` in place of its `data`
+---@field stall_timeout? number seconds for which nothing may be sent or received while a body streams
+
+---@class filescom.DownloadOptions: filescom.CallOptions
+---@field stall_timeout? number seconds for which nothing may be received
+
+---@class filescom.UploadOptions: filescom.CallOptions
+---@field stall_timeout? number seconds for which nothing may be sent
+---@field size? integer bytes, which a function needs
+---@field mkdir_parents? boolean
+---@field with_rename? boolean
+---@field buffered_upload? boolean
+---@field provided_mtime? string
 
 ---@class filescom.Answer
 ---@field status integer
 ---@field headers table<string, string> found in any case
 ---@field data? any the decoded JSON; nil where the answer was empty
 ---@field body? string as it came, where the option `raw` asked for that
+---@field size? integer of a download: the bytes that came
 ---@field request_id? string
 
 ---A table of the service's own fields and `base_url`, which can be written down and taken up again.
@@ -136,6 +172,28 @@ function Session:headers() end
 ---@return filescom.Answer? answer
 ---@return filescom.Error? err
 function Session:request(method, path, options) end
+
+---Walks a list of the API, page by page. Raises the error where a page cannot be had.
+---@param path string such as "/users"
+---@param options? filescom.ListOptions
+---@return fun(): any iterator
+function Session:each(path, options) end
+
+---Downloads a file.
+---@param path string the file's
+---@param sink filescom.Sink
+---@param options? filescom.DownloadOptions
+---@return filescom.Answer? answer its `data` is what the service tells of the file
+---@return filescom.Error? err
+function Session:download(path, sink, options) end
+
+---Uploads a file.
+---@param path string where it goes
+---@param source string|filescom.Source
+---@param options? filescom.UploadOptions
+---@return filescom.Answer? answer its `data` is what the service tells of the new file
+---@return filescom.Error? err
+function Session:upload(path, source, options) end
 
 ---Options, and the logins made with them.
 ---@class filescom.Client

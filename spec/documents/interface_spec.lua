@@ -11,9 +11,10 @@ local types = require("spec.support.types")
 
 -- For the library's own use, though some have the classes that a program is given.
 local INTERNAL = {
-  "filescom.client", "filescom.clock", "filescom.command", "filescom.command.*", "filescom.errors", "filescom.keeper",
-  "filescom.loop", "filescom.nginx", "filescom.otp", "filescom.redaction", "filescom.request", "filescom.session",
-  "filescom.store.*", "filescom.totp", "filescom.trace",
+  "filescom.client", "filescom.clock", "filescom.command", "filescom.command.*", "filescom.encode", "filescom.errors",
+  "filescom.files", "filescom.keeper", "filescom.loop", "filescom.nginx", "filescom.otp", "filescom.pages",
+  "filescom.redaction", "filescom.request", "filescom.session", "filescom.store.*", "filescom.stream", "filescom.totp",
+  "filescom.trace",
 }
 
 -- One object of each class that has methods.
@@ -159,6 +160,7 @@ end)
 local reference = read("doc/reference.md")
 local keepers = read("doc/keepers.md")
 local loops = read("doc/loops.md")
+local requests = read("doc/requests.md")
 
 -- The names in the first column of the tables in a page's section; of a function, without its parameters.
 local function names_in(page, heading)
@@ -180,7 +182,7 @@ local function names_in_binding(array)
 end
 
 -- The groups of the errors that this library makes; the command has others of its own.
-local OURS = { network = true, response = true, session = true, store = true, keeper = true }
+local OURS = { network = true, response = true, session = true, store = true, stream = true, keeper = true }
 
 describe("what is annotated and what the reference tells", function()
   local function fields(name) return sorted_keys(annotated[name].fields) end
@@ -201,10 +203,19 @@ describe("what is annotated and what the reference tells", function()
   end)
 
   it("are the options of a request that there are", function()
-    local accepted = upvalue(require("filescom.request").send, "OPTIONS")
+    local accepted = upvalue(require("filescom.request").check_options, "OPTIONS")
     assert.are.same(sorted_keys(accepted), fields("filescom.RequestOptions"))
-    for name in pairs(accepted) do
-      assert.is_truthy(reference:find("`" .. name .. "`", 1, true), name .. " is not in doc/reference.md")
+    assert.are.same(sorted_keys(accepted), sorted_keys(names_in(requests, "Requests")))
+  end)
+
+  it("are the options of lists, downloads and uploads that there are", function()
+    local files = require("filescom.files")
+    for class, accepted in pairs({
+      ListOptions = upvalue(require("filescom.pages").each, "OPTIONS"),
+      DownloadOptions = upvalue(files.download, "DOWNLOAD_OPTIONS"),
+      UploadOptions = upvalue(files.upload, "UPLOAD_OPTIONS"),
+    }) do
+      assert.are.same(sorted_keys(accepted), fields("filescom." .. class))
     end
   end)
 

@@ -26,6 +26,9 @@ local function read_annotation(found, state, line)
   if tag == "class" or tag == "alias" then
     state.class = class_of(found, line:match(NAME))
     state.class.described = state.described
+    for name in pairs(found[line:match(": ([%w_.]+)$")] and found[line:match(": ([%w_.]+)$")].fields or {}) do
+      state.class.fields[name] = true
+    end
   elseif tag == "field" and not line:find("@field %[") then
     state.class.fields[line:match(NAME)] = true
   elseif tag == "param" then
