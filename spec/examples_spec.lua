@@ -65,6 +65,7 @@ describe("an example", function()
 
   setup(function()
     standin = support.start({ "https" })
+    standin:listen({ scheme = "https", storage = true })
     root = api.output_of("pwd")
     directory = api.output_of('mktemp -d "${TMPDIR:-/tmp}/filescom-pages.XXXXXX"')
     write(directory .. "/my-code-generator",
