@@ -40,13 +40,14 @@ LUA_MODULES     = $(wildcard lua/*.lua lua/filescom/*.lua lua/filescom/store/*.l
                     lua/filescom/command/*.lua lua/filescom/loop/*.lua)
 VERSION         = $(shell sed -n 's/.*FILESCOM_VERSION "\(.*\)".*/\1/p' src/filescom.h)
 
-# What Debian calls the things that the goals need.
+# What Debian calls the things that the goals need. lua-posix and lua-md5 spare LuaRocks a process for each file.
 BUILD_PACKAGES = gcc libc6-dev make pkg-config libcurl4-openssl-dev lua-cjson lua5.4 liblua5.4-dev
 DEMO_PACKAGES  = $(BUILD_PACKAGES) lua-cqueues lua-luaossl lua-socket
 TEST_PACKAGES  = $(DEMO_PACKAGES) lua5.3 liblua5.3-dev lua5.1 liblua5.1-0-dev luajit2 \
                  libluajit2-5.1-dev lua-busted luarocks git clang musl-tools $(DOC_PACKAGES) curl \
                  openssl bsdutils unzip zip nginx-light libnginx-mod-http-lua lua-luv lua-copas \
-                 lua-filesystem redis-server lua-redis lua-nginx-redis lua-argparse mandoc
+                 lua-filesystem redis-server lua-redis lua-nginx-redis lua-argparse mandoc \
+                 lua-posix lua-md5
 DOC_PACKAGES   = lua-ldoc lua-discount lua5.1
 FUZZ_PACKAGES  = $(BUILD_PACKAGES) clang libclang-rt-14-dev
 LINT_PACKAGES  = $(TEST_PACKAGES) lua-check clang-format cppcheck
@@ -147,7 +148,7 @@ FIND_LIB    = package.cpath = "$(PREFIX)/lib/lua/$(LUA_VERSION)/?.so;" .. packag
 
 install: all ## install for LUA_VERSION below PREFIX (and DESTDIR)
 	install -d $(SHARE)/filescom/store $(SHARE)/filescom/loop $(SHARE)/filescom/command \
-	    $(LIB)/filescom $(TYPES)/filescom $(BIN) $(MAN)
+	    $(LIB)/filescom $(TYPES)/filescom/loop $(BIN) $(MAN)
 	install -m 644 lua/filescom.lua $(SHARE)/
 	install -m 644 lua/filescom/*.lua $(SHARE)/filescom/
 	install -m 644 lua/filescom/store/*.lua $(SHARE)/filescom/store/
@@ -159,6 +160,7 @@ install: all ## install for LUA_VERSION below PREFIX (and DESTDIR)
 	install -m 644 doc/filescom.1 $(MAN)/
 	install -m 644 types/filescom.lua $(TYPES)/
 	install -m 644 types/filescom/*.lua $(TYPES)/filescom/
+	install -m 644 types/filescom/loop/*.lua $(TYPES)/filescom/loop/
 
 uninstall: ## remove what `make install` installed
 	rm -f $(SHARE)/filescom.lua $(LUA_MODULES:lua/%=$(SHARE)/%) $(LIB)/filescom/core.so \

@@ -69,8 +69,8 @@ end
 --- Logs in on the default client and answers a second factor.
 -- See `filescom.client.Client:login_with_otp`.
 -- @tparam table credentials as for `login`
--- @tparam function get_code given a challenge, returns a code
--- @tparam[opt] table options `attempts`: how many codes are asked for at most (default 3)
+-- @tparam ?function get_code given a challenge, returns a code; optional where there is `otp_secret`
+-- @tparam[opt] table options `attempts`: how many codes are asked for at most (default 3); `otp_secret`
 -- @treturn[1] filescom.session.Session
 -- @treturn[2] nil
 -- @treturn[2] filescom.errors.Error
@@ -97,8 +97,8 @@ end
 
 --- Makes a keeper: one session of a service account, shared, renewed and replaced by itself.
 -- Where it is given no client, its own have the options that `configure` has set by now.
--- @tparam table options see the README's table of a keeper's options
--- @treturn filescom.keeper.Keeper; a wrong option raises an error that names it
+-- @tparam table options see doc/keepers.md
+-- @treturn filescom.keeper.Keeper the keeper; a wrong option raises an error that names it
 function filescom.keeper(options)
   return require("filescom.keeper").new(options, default_options)
 end

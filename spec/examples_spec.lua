@@ -3,7 +3,9 @@
 -- Depends on spec/support/pages.lua, `script`, `stty`, `timeout` and the stand-in.
 --
 -- An example that requires filescom is a whole program; another is given `filescom`, `client` and `session`, which is
--- logged in. What it asks at the terminal is answered for the user "tess", and `my-code-generator` prints her code.
+-- logged in. What it asks at the terminal is answered for the user "tess". What a page calls the reader's own is there
+-- as well: `my-code-generator` prints her code, `read_from_your_vault` returns an account's password or secret, and
+-- `report.pdf` is a file.
 
 local api = require("spec.support.api")
 local pages = require("spec.support.pages")
@@ -21,6 +23,8 @@ function Client.new(options, former)
   copy.base_url, copy.subdomain, copy.ca_file = %q, nil, %q
   return make(copy, former)
 end
+local vault = { motor = "vroom", ["tess/otp"] = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ" }
+function read_from_your_vault(name) return assert(vault[name], name) end
 ]]
 
 local CONTEXT = [[
@@ -61,6 +65,7 @@ describe("an example", function()
 
   setup(function()
     standin = support.start({ "https" })
+    standin:listen({ scheme = "https", storage = true })
     root = api.output_of("pwd")
     directory = api.output_of('mktemp -d "${TMPDIR:-/tmp}/filescom-pages.XXXXXX"')
     write(directory .. "/my-code-generator",
@@ -81,6 +86,7 @@ describe("an example", function()
     api.output_of(("rm -rf '%s' && mkdir '%s'"):format(work, work))
     write(work .. "/prologue.lua", prologue)
     write(work .. "/example.lua", text)
+    write(work .. "/report.pdf", "a report, " .. ("of many pages "):rep(1000))
     local paths = {}
     for name, from in pairs({ LUA_PATH = package.path, LUA_CPATH = package.cpath }) do
       local absolute = from:gsub("[^;]+", function(path) return path:find("^/") and path or root .. "/" .. path end)
@@ -111,7 +117,7 @@ describe("an example", function()
     elseif not block.needs or block.needs == _VERSION then
       it("runs: " .. block.place, function()
         standin:reset()
-        local whole = block.text:find('require%s*%(?"filescom')
+        local whole = block.text:find('require%s*%(?"filescom"')
         local prologue = PROLOGUE:format(standin.https.base_url, standin.ca_file) .. (whole and "" or CONTEXT)
         local status, shown = run(prologue, block.text)
         assert.are.equal(0, status, block.place .. " failed:\n" .. shown)

@@ -128,7 +128,7 @@ describe("a store", function()
 
   it("that misses a method is refused, and so are wrong options", function()
     assert.has_error(function()
-      filescom.store.check({ get = print })
+      filescom.keeper({ credentials = print, store = { get = print } })
     end)
     assert.has_error(function()
       filescom.store.memory({ nwo = os.time })

@@ -30,6 +30,7 @@ local filescom = {}
 ---@field max_response_size? integer bytes of an answer
 ---@field max_in_flight? integer calls of this client at once
 ---@field debug? fun(line: string) is given trace lines, without secrets
+---@field loop? filescom.LoopAdapter the event loop in whose coroutines calls wait
 
 ---@alias filescom.Method
 ---| "yubi"
@@ -49,8 +50,12 @@ local filescom = {}
 ---Returns a code, or a code and another of the methods; or nil and perhaps why there is none. May yield.
 ---@alias filescom.GetCode fun(challenge: filescom.Challenge): code: string?, method_or_why: string?
 
+---The secret of a TOTP device in base32, or what returns it when a code is due.
+---@alias filescom.OtpSecret string|fun(): secret: string
+
 ---@class filescom.OtpOptions
 ---@field attempts? integer how many codes are asked for at most
+---@field otp_secret? filescom.OtpSecret answers `totp` without asking anybody
 
 ---The service's own type, or one of the library's.
 ---@alias filescom.ErrorType string
@@ -62,9 +67,17 @@ local filescom = {}
 ---| "network/busy"
 ---| "response/too-large"
 ---| "response/not-json"
+---| "response/no-address"
 ---| "response/no-session"
+---| "response/not-a-list"
 ---| "response/status"
 ---| "session/none"
+---| "store/unavailable"
+---| "stream/stopped"
+---| "stream/too-long"
+---| "stream/too-short"
+---| "keeper/timeout"
+---| "keeper/no-credentials"
 
 ---What went wrong in the world; `tostring` makes a line of it to show a person.
 ---@class filescom.Error
@@ -79,22 +92,57 @@ local filescom = {}
 ---@field errors? any as the service sent them
 ---@field model_errors? any as the service sent them
 ---@field reason? string why `get_code` gave up, or why a region was not followed
+---@field remembered? boolean whether a keeper tried no login now
+---@field next_try? number when a keeper's next login is tried, in seconds since 1970
 
 ---@class filescom.Logout
 ---@field status integer
 ---@field request_id? string
 
----@class filescom.RequestOptions
----@field query? table<string, any> a nested table becomes `filter[name]=`, a list `ids[]=`
----@field json? any a value, sent as JSON
----@field body? string
+---Is given one piece after another. False, or nil and why, ends the transfer.
+---@alias filescom.Sink fun(piece: string): ok: any, why: any
+
+---Is given a number of bytes; returns as many or fewer, and nil at the end. Nil and why ends the transfer.
+---@alias filescom.Source fun(count: integer): piece: string?, why: any
+
+---Options of everything that is sent with a session.
+---@class filescom.CallOptions
 ---@field headers? table<string, string|number>
----@field timeout? number seconds
+---@field timeout? number seconds for the call as a whole
+---@field reauthentication? string `X-Files-Reauthentication`, which the service wants with some calls
+---@field language? string in place of the client's
+---@field workspace_id? string|integer in place of the client's
+
+---@class filescom.ListOptions: filescom.CallOptions
+---@field query? table<string, any> a nested table becomes `filter[name]=`, a list `ids[]=`
+
+---@class filescom.RequestOptions: filescom.ListOptions
+---@field json? any a value, sent as JSON
+---@field form? table<string, any> sent as `application/x-www-form-urlencoded`
+---@field body? string
+---@field source? filescom.Source gives the body, of `size` bytes
+---@field size? integer
+---@field sink? filescom.Sink is given the answer's body
+---@field raw? boolean whether the body is wanted as it came, as the answer's `body` in place of its `data`
+---@field stall_timeout? number seconds for which nothing may be sent or received while a body streams
+
+---@class filescom.DownloadOptions: filescom.CallOptions
+---@field stall_timeout? number seconds for which nothing may be received
+
+---@class filescom.UploadOptions: filescom.CallOptions
+---@field stall_timeout? number seconds for which nothing may be sent
+---@field size? integer bytes, which a function needs
+---@field mkdir_parents? boolean
+---@field with_rename? boolean
+---@field buffered_upload? boolean
+---@field provided_mtime? string
 
 ---@class filescom.Answer
 ---@field status integer
 ---@field headers table<string, string> found in any case
 ---@field data? any the decoded JSON; nil where the answer was empty
+---@field body? string as it came, where the option `raw` asked for that
+---@field size? integer of a download: the bytes that came
 ---@field request_id? string
 
 ---A table of the service's own fields and `base_url`, which can be written down and taken up again.
@@ -125,6 +173,28 @@ function Session:headers() end
 ---@return filescom.Error? err
 function Session:request(method, path, options) end
 
+---Walks a list of the API, page by page. Raises the error where a page cannot be had.
+---@param path string such as "/users"
+---@param options? filescom.ListOptions
+---@return fun(): any iterator
+function Session:each(path, options) end
+
+---Downloads a file.
+---@param path string the file's
+---@param sink filescom.Sink
+---@param options? filescom.DownloadOptions
+---@return filescom.Answer? answer its `data` is what the service tells of the file
+---@return filescom.Error? err
+function Session:download(path, sink, options) end
+
+---Uploads a file.
+---@param path string where it goes
+---@param source string|filescom.Source
+---@param options? filescom.UploadOptions
+---@return filescom.Answer? answer its `data` is what the service tells of the new file
+---@return filescom.Error? err
+function Session:upload(path, source, options) end
+
 ---Options, and the logins made with them.
 ---@class filescom.Client
 local Client = {}
@@ -137,7 +207,7 @@ function Client:login(credentials) end
 
 ---Logs in, and while the service asks for a code calls `get_code` and tries again.
 ---@param credentials filescom.Credentials
----@param get_code filescom.GetCode
+---@param get_code? filescom.GetCode optional where there is `otp_secret`
 ---@param options? filescom.OtpOptions
 ---@return filescom.Session? session
 ---@return filescom.Error? err
@@ -157,6 +227,74 @@ function Client:session(id_or_table) end
 ---Frees connections; does not log out.
 function Client:close() end
 
+---A table of functions by which calls wait in an event loop; doc/loops.md tells what each has to do.
+---@class filescom.LoopAdapter
+---@field running fun(): loop: any returns the loop that runs the calling coroutine; nil where none does
+---@field suspend fun(waiter: any) yields until `resume` is called with the same
+---@field resume fun(waiter: any) has that coroutine go on
+---@field watch fun(loop: any, descriptor: integer, step: function): unwatch: function
+---@field waiter? fun(loop: any): waiter: any makes what stands for the calling coroutine; by default that itself
+
+---What a keeper tells by `on_event`.
+---@class filescom.KeeperEvent
+---@field type "login"|"login-failed"|"session-ended"|"store-unavailable"|"store-contents"|"clock"
+---@field name string the keeper's
+---@field message string readable text, without secrets
+---@field error? filescom.Error
+
+---@class filescom.KeeperBackoff
+---@field first? number seconds for which a first refusal is remembered
+---@field longest? number seconds for which any is, at most
+
+---@class filescom.KeeperClock
+---@field now? fun(): number seconds since 1970
+---@field sleep? fun(seconds: number) waits; in an event loop it yields
+
+---@class filescom.KeeperOptions
+---@field credentials fun(): credentials: filescom.Credentials?, why: string? asked each time that a login is due
+---@field get_code? filescom.GetCode
+---@field otp_secret? filescom.OtpSecret
+---@field store? filescom.Store where the session is kept
+---@field name? string what it is kept under
+---@field client? filescom.Client|filescom.Options
+---@field margin? number seconds before its end at which the session is renewed
+---@field wait? number seconds to wait for another's login
+---@field lock_ttl? number seconds after which a login that nothing was heard of counts as dead
+---@field backoff? filescom.KeeperBackoff
+---@field recheck? number seconds for which what was read of the store is good
+---@field fallback? boolean whether to go on in memory while the store cannot be asked
+---@field on_event? fun(event: filescom.KeeperEvent) is told what no caller is
+---@field clock? filescom.KeeperClock
+
+---One session, there when it is asked for.
+---@class filescom.Keeper
+local Keeper = {}
+
+---The session, obtained or renewed where that is due. Its table is shared: do not change it.
+---@return filescom.Session? session
+---@return filescom.Error? err
+function Keeper:session() end
+
+---Says that the service knows a session no more, as another HTTP client was told.
+---@param session filescom.Session|string
+function Keeper:discard(session) end
+
+---Any call of the API with the session. Where that has ended it is replaced and the call repeated, once.
+---@param method string such as "GET"
+---@param path string below the base URL, such as "/folders"
+---@param options? filescom.RequestOptions
+---@return filescom.Answer? answer
+---@return filescom.Error? err
+function Keeper:request(method, path, options) end
+
+---Ends the session, for all who share it, and forgets a refusal.
+---@return filescom.Logout? ended
+---@return filescom.Error? err
+function Keeper:logout() end
+
+---Frees what the keeper holds; does not log out.
+function Keeper:close() end
+
 ---Makes a client of its own.
 ---@param options? filescom.Options
 ---@return filescom.Client client
@@ -174,7 +312,7 @@ function filescom.login(credentials) end
 
 ---Logs in on the default client, and while the service asks for a code calls `get_code` and tries again.
 ---@param credentials filescom.Credentials
----@param get_code filescom.GetCode
+---@param get_code? filescom.GetCode optional where there is `otp_secret`
 ---@param options? filescom.OtpOptions
 ---@return filescom.Session? session
 ---@return filescom.Error? err
@@ -190,5 +328,13 @@ function filescom.logout(session) end
 ---@param id_or_table string|table
 ---@return filescom.Session session
 function filescom.session(id_or_table) end
+
+---Makes a keeper: one session of a service account, shared, renewed and replaced by itself.
+---@param options filescom.KeeperOptions
+---@return filescom.Keeper keeper
+function filescom.keeper(options) end
+
+---Where keepers keep sessions.
+filescom.store = require "filescom.store"
 
 return filescom

@@ -55,9 +55,9 @@ function crowd.run(adapter, run)
     if session then
       local answer = session:request("GET", "/user")
       good = good + (answer and 1 or 0)
-      session, err = session:logout()
+      err = select(2, session:logout())
     end
-    if not session then print(user.username .. ": " .. tostring(err)) end
+    if err then print(user.username .. ": " .. tostring(err)) end
     waited = waited + socket.gettime() - began
   end
 

@@ -89,6 +89,7 @@ end
 -- For the modules of this library: a keeper's logins have a time limit of their own.
 -- @tparam table changes
 -- @treturn Client
+-- @local
 function Client:_with(changes)
   local options = {}
   for name, value in pairs(self._options) do options[name] = value end

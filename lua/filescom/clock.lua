@@ -17,7 +17,7 @@ clock.now = ngx and ngx.now or os.time
 --- Waits. Inside nginx the worker goes on meanwhile, where the phase lets it.
 -- @tparam number seconds fractions are allowed
 function clock.sleep(seconds)
-  if ngx and require("filescom.nginx").waiter() then return ngx.sleep(seconds) end
+  if ngx and require("filescom.nginx").place() then return ngx.sleep(seconds) end
   core.sleep(seconds)
 end
 

@@ -25,6 +25,8 @@ local MAX_TEXT = 500
 -- @field errors as the service sent them
 -- @field model_errors as the service sent them
 -- @field reason why `get_code` gave up, or why a region was not followed
+-- @field remembered true where a keeper tried no login now
+-- @field next_try when a keeper's next login is tried, in seconds since 1970
 local Error = {}
 Error.__index = Error
 Error.__name = "filescom.error"
@@ -142,6 +144,7 @@ local ENDED = { ["authentication-required"] = true, ["invalid-credentials"] = tr
 --- Whether an error says that there is no such session (any more): the call was not performed.
 -- @tparam table err
 -- @treturn boolean
+-- @local
 function errors.says_ended(err)
   if err.type == "session/none" then return true end
   if err.status ~= 401 or err.group ~= "not-authenticated" then return false end

@@ -26,7 +26,7 @@ local stores = require "filescom.store"
 
 local keeper = {}
 
---- A keeper.
+--- One session, there when it is asked for: what `filescom.keeper` makes.
 -- @type Keeper
 local Keeper = {}
 Keeper.__index = Keeper
@@ -79,7 +79,7 @@ local function check_options(options)
 end
 
 local function backoff_of(options)
-  local backoff = stores.check_options(options, { first = "number", longest = "number" })
+  local backoff = stores._check_options(options, { first = "number", longest = "number" })
   backoff.first, backoff.longest = backoff.first or 5, backoff.longest or 900
   if not (backoff.first > 0 and backoff.longest >= backoff.first) then
     core.usage_error "option 'backoff': first must be above 0, and longest no less"
@@ -111,17 +111,18 @@ local function default_wait(options)
 end
 
 local function store_of(self, options)
-  local store = options.store and stores.check(options.store) or stores.memory { now = self._clock.now }
+  local store = options.store and stores._check(options.store) or stores.memory { now = self._clock.now }
   if not options.fallback then return store end
   return require("filescom.store.fallback").new(store, self._clock, function (why)
     self:_tell("store-unavailable", why)
   end)
 end
 
---- Makes a keeper. Nothing is sent before a session is asked for.
--- @tparam table options see the README's table
+--- Makes a keeper; `filescom.keeper` is the public name.
+-- @tparam table options see doc/keepers.md
 -- @tparam[opt] table client_options for its client, where `options` has none
--- @treturn Keeper; a wrong option raises an error that names it
+-- @treturn Keeper
+-- @local
 function keeper.new(options, client_options)
   check_options(options)
   local self = setmetatable({
@@ -247,10 +248,10 @@ end
 --- The session, obtained or renewed where that is due.
 --
 -- The table is shared by all who ask: do not change it.
--- @treturn[1] Session
+-- @treturn[1] filescom.session.Session
 -- @treturn[2] nil
--- @treturn[2] table the error; `next_try` (seconds since 1970) and `retry_after` tell when a login is
---   tried again, `remembered` is true where none was tried now
+-- @treturn[2] filescom.errors.Error `next_try` (seconds since 1970) and `retry_after` tell when a login
+--   is tried again, `remembered` is true where none was tried now
 function Keeper:session()
   check_open(self)
   local session = is_recent(self) and self:_fresh(self._entry)
@@ -265,7 +266,7 @@ end
 
 --- Says that the service knows a session no more, as another HTTP client was told: the next
 -- `session` is another one. Sends nothing and waits for nothing.
--- @tparam Session|string session a session or its id; one that was replaced already is passed over
+-- @tparam filescom.session.Session|string session a session or its id; one that was replaced already is passed over
 function Keeper:discard(session)
   check_open(self)
   local id = type(session) == "table" and session.id or session
@@ -301,10 +302,10 @@ end
 -- call whose outcome is not known (`network/...`) is never repeated.
 -- @tparam string method such as "GET"
 -- @tparam string path below the base URL, such as "/folders"
--- @tparam[opt] table options as for `Session:request`
--- @treturn[1] table `status`, `headers`, `data`
+-- @tparam[opt] table options as for `filescom.session.Session:request`
+-- @treturn[1] table as there
 -- @treturn[2] nil
--- @treturn[2] table the error
+-- @treturn[2] filescom.errors.Error
 function Keeper:request(method, path, options)
   check_open(self)
   local session, err = self:session()
@@ -345,7 +346,7 @@ end
 --- Ends the session, for all who share it, and forgets a refusal: the next `session` logs in.
 -- @treturn[1] table `status` and `request_id`
 -- @treturn[2] nil
--- @treturn[2] table the error; `session/none` where there was none
+-- @treturn[2] filescom.errors.Error `session/none` where there was none
 function Keeper:logout()
   check_open(self)
   return renewal.locked(self, log_out)

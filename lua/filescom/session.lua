@@ -47,7 +47,7 @@ end
 --- Any other call of the API with this session.
 -- @tparam string method such as "GET"
 -- @tparam string path below the base URL, such as "/folders"
--- @tparam[opt] table options see doc/reference.md
+-- @tparam[opt] table options see doc/requests.md
 -- @treturn[1] table `status`, `headers` (found in any case), `data` (nil where the answer is empty; with
 --   option `raw` in its place `body`, a string)
 -- @treturn[2] nil
@@ -72,10 +72,10 @@ end
 -- @tparam string path the file's, such as "reports/2026.csv"
 -- @tparam function sink is given one piece of the file after another, as strings; it may yield. What it
 --   raises ends the download and is raised again; `false`, or nil and why, ends it with `stream/stopped`
--- @tparam[opt] table options see the README
+-- @tparam[opt] table options see doc/requests.md
 -- @treturn[1] table `status`, `headers`, `size` (bytes received), `data` (what the service tells of the file)
 -- @treturn[2] nil
--- @treturn[2] table the error
+-- @treturn[2] filescom.errors.Error
 function Session:download(path, sink, options)
   return require("filescom.files").download(client_of(self), self, path, sink, options)
 end
@@ -85,10 +85,10 @@ end
 -- @tparam string|function source the file's contents, or a function that is given a number of bytes and
 --   returns as many or fewer (a string), and nil at the end; it may yield. What it raises ends the upload
 --   and is raised again; nil and why ends it with `stream/stopped`
--- @tparam[opt] table options `size` in bytes, which a function needs; see the README
+-- @tparam[opt] table options `size` in bytes, which a function needs; see doc/requests.md
 -- @treturn[1] table `status`, `headers`, `data` (what the service tells of the new file)
 -- @treturn[2] nil
--- @treturn[2] table the error
+-- @treturn[2] filescom.errors.Error
 function Session:upload(path, source, options)
   return require("filescom.files").upload(client_of(self), self, path, source, options)
 end

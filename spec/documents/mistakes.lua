@@ -29,3 +29,11 @@ if err then print(err.typ) end -- undefined-field
 
 local client = filescom.new()
 client:log_out() -- undefined-field
+
+local keeper = filescom.keeper { credentials = { username = "motor" } } -- assign-type-mismatch
+keeper:discard() -- missing-parameter
+filescom.store.file() -- missing-parameter
+filescom.store.redis { port = "6379" } -- assign-type-mismatch
+filescom.new { loop = "luv" } -- assign-type-mismatch
+filescom.new { loop = require "filescom.loop.luv" }
+session:request("GET", "/folders", { raw = "yes" }) -- assign-type-mismatch

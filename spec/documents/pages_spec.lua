@@ -9,7 +9,8 @@ local quoted = api.quoted
 -- ---- what a shell is told -------------------------------------------------------------------------------------------
 
 -- Programs of the system, or of another: whether they are there is not ours to say.
-local FOREIGN = { apk = true, brew = true, curl = true, mkdir = true, openssl = true, ["apt-get"] = true, eval = true }
+local FOREIGN = { apk = true, brew = true, curl = true, echo = true, eval = true, export = true, mkdir = true,
+  openssl = true, ["apt-get"] = true, ["redis-server"] = true }
 
 -- A word is its characters without quotes; what a substitution gives is not known.
 local function words_of(line)
@@ -55,9 +56,14 @@ end
 -- The command that this project installs: what it is told is asked of itself.
 function check.filescom(words)
   local sub = words[2] and words[2]:find("^%l") and words[2] or ""
-  local status = api.output_of(("%s bin/filescom %s --help >/dev/null 2>&1; echo $?"):format(
-    quoted(api.interpreter()), sub))
-  return status == "0", "it has no command '" .. sub .. "'"
+  local start = quoted(api.interpreter()) .. " bin/filescom "
+  local help = api.output_of(("{ %s --help && %s %s --help; } 2>&1 || echo failed"):format(start, start, sub))
+  if help:find("failed$") then return false, "it has no command '" .. sub .. "'" end
+  for _, word in ipairs(words) do
+    local option = word:match("^%-%-?[%w-]+")
+    if option and not help:find(option, 1, true) then return false, sub .. " has no option " .. option end
+  end
+  return true
 end
 
 local function check_line(line)

@@ -32,7 +32,7 @@ describe("against musl", function ()
 
   -- Compiles sources into a folder of objects.
   local function compile(folder, flags, sources)
-    packaging.run(("mkdir %s/%s && realpath %s | (cd %s/%s && xargs -P2 -n4 musl-gcc %s -O1 -I%s %s -c)"):format(
+    packaging.run(("mkdir %s/%s && realpath %s | (cd %s/%s && xargs -P2 -n4 musl-gcc %s -O0 -I%s %s -c)"):format(
       directory, folder, sources, directory, folder, FLAGS, directory, flags))
   end
 

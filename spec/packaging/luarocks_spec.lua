@@ -1,15 +1,18 @@
--- The rockspecs name all there is, and a rock made, packed and installed by LuaRocks works by itself, on Lua 5.4 and on
--- a LuaJIT in a folder of its own, as OpenResty has one.
+-- The rockspecs name all there is, and a rock made, packed and installed by LuaRocks works by itself, library and
+-- command, on Lua 5.4 and on a LuaJIT in a folder of its own, as OpenResty has one.
 --
 -- No server of rocks is asked. What a rock depends on comes from Debian's packages: `rocks_provided` in LuaRocks'
 -- configuration says so, and busted, which LuaRocks wants to run as a rock, is made one (see `configure`). The address
 -- of the sources is that of the rockspec; git is told that it means the copy.
--- Depends on luarocks, git, a C compiler and spec/support/packaging.lua.
+-- Depends on luarocks, git, a C compiler, argparse and spec/support/packaging.lua.
 
 local packaging = require("spec.support.packaging")
 
 local SCM = "rockspec/filescom-scm-1.rockspec"
-local PROVIDED = { ["lua-cjson"] = "2.1.0-1", cqueues = "20200726-1", luaossl = "20220711-1", luasocket = "3.1.0-1" }
+local PROVIDED = {
+  ["lua-cjson"] = "2.1.0-1", argparse = "0.7.1-1", cqueues = "20200726-1", luaossl = "20220711-1",
+  luasocket = "3.1.0-1",
+}
 
 local BUSTED = [[
 rockspec_format = "3.0"
@@ -73,6 +76,8 @@ describe("LuaRocks", function ()
     local lines = { "rocks_provided = {" }
     for name, provided in pairs(PROVIDED) do lines[#lines + 1] = ("[%q] = %q,"):format(name, provided) end
     lines[#lines + 1] = ("}\nrocks_trees = { { name = 'own', root = '%s/%s' } }\n"):format(place.directory, tree)
+    -- Compiled quickly: how fast it runs is not what is tested.
+    lines[#lines + 1] = "variables = { CFLAGS = '-O0 -fPIC' }"
     -- No server is asked; should one be, it is not there.
     lines[#lines + 1] = ("rocks_servers = { '%s/none' }\n"):format(place.directory)
     packaging.write(("%s/%s.config"):format(place.directory, tree), table.concat(lines, "\n"))
@@ -124,6 +129,10 @@ describe("LuaRocks", function ()
       assert.is_truthy(said:find("-I" .. place.directory .. "/own/include", 1, true))
       local loaded = log_in(tree)
       assert.is_truthy(loaded:find(place.directory .. "/own/lib/libcurl.so", 1, true), loaded)
+    end)
+
+    it("makes the command on " .. case.name, function ()
+      place:use_command("made" .. version .. "/bin/filescom")
     end)
 
     it("tests what it made with busted on " .. case.name, function ()

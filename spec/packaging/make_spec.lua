@@ -1,44 +1,59 @@
--- What `make install` installs is whole and works by itself: everything is done in a copy, below a directory that goes
--- with it. Depends on make, a C compiler, pkg-config and spec/support/packaging.lua.
+-- What `make install` installs, the library and the command, is whole and works by itself, on every Lua: everything is
+-- done in a copy, below a directory that goes with it.
+-- Depends on make, a C compiler, pkg-config, argparse, mandoc and spec/support/packaging.lua.
 
 local packaging = require("spec.support.packaging")
 
 describe("installing by make", function ()
   local place
 
-  setup(function () place = packaging.new() end)
+  setup(function () place = packaging.new("with build") end)
 
   teardown(function () place:remove() end)
 
-  for _, version in ipairs { "5.4", "5.3", "5.1" } do
-    it("works for Lua " .. version .. ", below DESTDIR and PREFIX", function ()
-      place:run(("make -j2 -C checkout install LUA_VERSION=%s PREFIX=/opt/lua DESTDIR=$PWD/root"):format(version))
-      place:log_in("lua" .. version, "root/opt/lua", version)
+  for _, interpreter in ipairs { "lua5.4", "lua5.3", "lua5.1", "luajit" } do
+    local version = interpreter:match("^lua(%d.*)$") or "5.1"
+
+    it("works on " .. interpreter .. ", the library and the command", function ()
+      place:run(("make -j2 -C checkout install LUA_VERSION=%s LUA=%s PREFIX=$PWD/%s"):format(version, interpreter,
+        interpreter))
+      place:log_in(interpreter, interpreter, version)
+      assert.are.equal("#!/usr/bin/env " .. interpreter, place:run(("head -n 1 %s/bin/filescom"):format(interpreter))
+        :match("[^\n]+"))
+      place:use_command(interpreter .. "/bin/filescom")
     end)
   end
 
-  it("for Lua 5.1 serves LuaJIT as well", function ()
-    place:run("make -j2 -C checkout install LUA_VERSION=5.1 PREFIX=$PWD/jit")
-    place:log_in("luajit", "jit", "5.1")
+  it("puts everything below DESTDIR, of which nothing that is installed knows", function ()
+    place:run("make -j2 -C checkout install LUA_VERSION=5.3 PREFIX=/opt/lua DESTDIR=$PWD/root")
+    place:log_in("lua5.3", "root/opt/lua", "5.3")
+    assert.are.equal("", place:run("grep -rlF \"$PWD/root\" root || true"))
+  end)
+
+  it("has the command run by the Lua that it is installed for where none is named", function ()
+    assert.is_truthy(place:run("cat root/opt/lua/bin/filescom"):find("^#!/usr/bin/env lua5.3\n"))
   end)
 
   it("takes the headers of another Lua, such as OpenResty's LuaJIT, from LUA_CFLAGS", function ()
     place:run("rm -rf checkout/build/5.1")
     local said = place:run("make -j2 -C checkout install LUA_VERSION=5.1 PREFIX=$PWD/openresty/luajit " ..
-      "LUA_CFLAGS=-I/usr/include/luajit-2.1")
+      "LUA_CFLAGS=-I/usr/include/luajit-2.1 LUA=$(command -v luajit)")
     assert.is_truthy(said:find("-I/usr/include/luajit-2.1", 1, true))
     assert.is_falsy(said:find("include/lua5.1", 1, true))
     place:log_in("luajit", "openresty/luajit", "5.1")
+    place:use_command("openresty/luajit/bin/filescom")
   end)
 
-  it("is undone without a trace", function ()
+  it("brings the manual of the command, and is undone without a trace", function ()
     place:run("make -C checkout LUA_VERSION=5.4 PREFIX=$PWD/undone install")
+    local manual = place:run("mandoc -T ascii undone/share/man/man1/filescom.1")
+    assert.is_truthy(manual:find("FILESCOM(1)", 1, true))
     place:run("make -C checkout LUA_VERSION=5.4 PREFIX=$PWD/undone uninstall")
     assert.are.equal("", place:run("find undone -type f"))
   end)
 
   it("installs every module, every annotation and every program", function ()
-    place:run("make -j2 -C checkout install LUA_VERSION=5.4 PREFIX=$PWD/whole")
+    place:run("make -C checkout install LUA_VERSION=5.4 PREFIX=$PWD/whole")
     for file in packaging.run("cd lua && find . -name '*.lua'"):gmatch("[^\n]+") do
       place:run(("test -f 'whole/share/lua/5.4/%s'"):format(file))
     end

@@ -1,9 +1,11 @@
--- A copy of the checkout to install from, a directory to install below, and a login with what was installed.
+-- A copy of the checkout to install from, a directory to install below, and a login with what was installed, by the
+-- library and by the command.
 -- Depends on a shell, git and spec/support/standin.lua; the login with the stand-in's user "sam" needs lua5.4.
 --
 --   local place = require("spec.support.packaging").new()
 --   place:run("make -C checkout install PREFIX=$PWD/there")
 --   place:log_in("lua5.4", "there", "5.4")
+--   place:use_command("there/bin/filescom")
 --   place:remove()
 
 local standin_support = require("spec.support.standin")
@@ -13,8 +15,11 @@ Place.__index = Place
 
 local packaging = {}
 
--- What is installed from: not the build, nor what a session of work leaves behind.
+-- What is installed from: not what a session of work leaves behind.
 local PARTS = "Makefile README.md CHANGELOG.md LICENSE src lua rockspec doc examples spec bin types"
+
+-- What make has built already, which need not be built again.
+local BUILT = "build/core build/5.4 build/5.3 build/5.1"
 
 -- Logs in and out with what is found on the paths, and says which libcurl did it.
 local PROGRAM = [[
@@ -60,14 +65,14 @@ function packaging.read(path)
   return text
 end
 
---- Makes a place: `directory`, and in it the copy, `checkout`.
-function packaging.new()
+--- Makes a place: `directory`, and in it the copy, `checkout`, with what was built or without.
+function packaging.new(with_build)
   local self = setmetatable({}, Place)
   self.root = packaging.run("pwd"):match("[^\n]+")
   self.directory = packaging.run('mktemp -d "${TMPDIR:-/tmp}/filescom-packaging.XXXXXX"'):match("%S+")
-  self:run("mkdir checkout")
-  local copy = "for part in %s; do test ! -e $part || cp -r $part '%s/checkout/'; done"
-  packaging.run(copy:format(PARTS, self.directory))
+  self:run("mkdir -p checkout/build")
+  local copy = "for part in %s; do test ! -e $part || cp -a $part '%s'/checkout/$(dirname $part)/; done"
+  packaging.run(copy:format(PARTS .. (with_build and " " .. BUILT or ""), self.directory))
   packaging.write(self.directory .. "/program.lua", PROGRAM)
   self.standin = standin_support.start({ "https" })
   return self
@@ -97,6 +102,20 @@ function Place:log_in(interpreter, prefix, version)
     self.standin.ca_file, code))
   assert(said:find("in and out", 1, true), said)
   return said
+end
+
+--- Logs in, asks who that is, and logs out by the command as it is installed, from elsewhere and with nothing set but
+-- where the service is.
+function Place:use_command(path)
+  if path:sub(1, 1) ~= "/" then path = self.directory .. "/" .. path end
+  local home = self:run("mktemp -d \"$PWD/home.XXXXXX\""):match("[^\n]+")
+  local start = ("env -i -C / PATH=/usr/local/bin:/usr/bin:/bin HOME='%s' FILES_BASE_URL=%s FILES_CA_FILE='%s' '%s' ")
+    :format(home, self.standin.https.base_url, self.standin.ca_file, path)
+  packaging.run("echo vroom | " .. start .. "login -u motor --password-stdin")
+  local who = packaging.run(start .. "whoami")
+  assert(who:find("^User +motor\n"), who)
+  packaging.run(start .. "logout")
+  assert(#self.standin:call("sessions") == 0, "the session is still open")
 end
 
 --- Ends the stand-in and removes the directory.

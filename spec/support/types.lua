@@ -26,6 +26,9 @@ local function read_annotation(found, state, line)
   if tag == "class" or tag == "alias" then
     state.class = class_of(found, line:match(NAME))
     state.class.described = state.described
+    for name in pairs(found[line:match(": ([%w_.]+)$")] and found[line:match(": ([%w_.]+)$")].fields or {}) do
+      state.class.fields[name] = true
+    end
   elseif tag == "field" and not line:find("@field %[") then
     state.class.fields[line:match(NAME)] = true
   elseif tag == "param" then
@@ -40,7 +43,7 @@ end
 local function read_line(found, state, line)
   if line:find("^%-%-%-") then return read_annotation(found, state, line) end
   local variable = line:match("^local ([%w_]+) = {}$")
-  if variable then state.classes[variable] = state.class.name end
+  if variable and state.class then state.classes[variable] = state.class.name end
   if line:find("^function ") then read_function(found, state, line) end
   state.parameters, state.described = {}, false
 end

@@ -4,6 +4,10 @@
 ---@class filescom.terminal
 local terminal = {}
 
+---Whether there is a terminal to ask at.
+---@return boolean
+function terminal.is_available() end
+
 ---Asks for a secret: what is typed is not shown.
 ---@param prompt string
 ---@return string? typed

@@ -84,7 +84,7 @@ end
 
 --- See `filescom.store.encrypted`.
 function encrypted.new(store, key)
-  stores.check(store)
+  stores._check(store)
   if type(key) ~= "string" or #key ~= KEY_SIZE then
     core.usage_error("the key of an encrypted store must be a string of %d bytes", KEY_SIZE)
   end

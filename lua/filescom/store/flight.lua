@@ -82,7 +82,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table the error
 function flight.obtain(keeper, alive)
-  if not alive and not nginx.waiter() then return renewal.run(keeper) end
+  if not alive and not nginx.place() then return renewal.run(keeper) end
   local journey = join(keeper)
   if alive then return alive end
   -- Without a timer, as in a worker that is about to exit, the request does it itself.

@@ -53,7 +53,7 @@ end
 
 --- See `filescom.store.memory`.
 function memory.new(options)
-  options = stores.check_options(options, { now = "function" })
+  options = stores._check_options(options, { now = "function" })
   return setmetatable({ _texts = {}, _locks = {}, _now = options.now or clock.now }, Memory)
 end
 

@@ -180,7 +180,7 @@ end
 
 --- See `filescom.store.redis`.
 function redis.new(options)
-  options = stores.check_options(options, OPTIONS)
+  options = stores._check_options(options, OPTIONS)
   options.host = options.host or "127.0.0.1"
   options.port = options.port or 6379
   options.timeout = options.timeout or 2
