@@ -32,7 +32,7 @@ describe("examples/nginx:", function()
     assert(os.execute(("chmod 755 '%s' && chmod 644 '%s'"):format(directory, standin.ca_file)))
     os.execute(("chmod 755 '%s'"):format(standin.directory))
     server = nginx.run(prefix .. "/run", prefix .. "/nginx.conf", port,
-      ("FILESCOM_BASE_URL='%s' FILESCOM_CA_FILE='%s'"):format(standin.https.base_url, standin.ca_file), prefix)
+      ("FILES_BASE_URL='%s' FILES_CA_FILE='%s'"):format(standin.https.base_url, standin.ca_file), prefix)
   end)
 
   teardown(function()
