@@ -907,6 +907,13 @@ describe("the stand-in", function()
       assert.is_true(is_gone(other.ca_file))
     end)
 
+    it("serves the contents of files where it is told to listen as their storage", function()
+      local other = support.start({ "http", "storage" })
+      local answer = run("curl -sS -m 5 " .. other.storage.base_url .. "/bucket/nothing")
+      other:stop()
+      assert.truthy(answer:find("<Error><Code>", 1, true), answer)
+    end)
+
     it("ends at a signal", function()
       local other = support.start({})
       run("kill -TERM " .. other.pid)

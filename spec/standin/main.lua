@@ -1,7 +1,7 @@
 -- A stand-in for the service, for the demonstration, the specs and the benchmarks.
 -- Depends on Lua 5.4 with cqueues, luaossl, lua-cjson and LuaSocket.
 --
---   lua5.4 spec/standin/main.lua [--listen http|https[:CERT]]... [--lifetime SECONDS]
+--   lua5.4 spec/standin/main.lua [--listen http|https[:CERT]|storage]... [--lifetime SECONDS]
 --
 -- Prints one JSON line: the control port, the listeners, the authority's certificate. Ends when the control connection
 -- that owns it closes, on SIGTERM and SIGINT, and after its lifetime (600 seconds) whatever happens.
@@ -17,15 +17,16 @@ local server = require("spec.standin.server")
 local signal = require("cqueues.signal")
 local states = require("spec.standin.state")
 
-local USAGE = "usage: main.lua [--listen http|https[:CERT]]... [--lifetime SECONDS]\n"
+local USAGE = "usage: main.lua [--listen http|https[:CERT]|storage]... [--lifetime SECONDS]\n"
 
 local function usage(message)
   io.stderr:write("stand-in: ", message, "\n", USAGE)
   os.exit(2)
 end
 
--- One --listen: a listener's options.
+-- One --listen: a listener's options. Without a storage no file can be sent or fetched.
 local function parse_listener(text)
+  if text == "storage" then return { scheme = "http", storage = true } end
   local scheme, cert = text:match("^(%a+):?(.*)$")
   cert = cert ~= "" and cert or nil
   if scheme ~= "http" and scheme ~= "https" or cert and not (scheme == "https" and certificates.is_kind(cert)) then

@@ -66,7 +66,7 @@ local function own(self)
   self:call("own")
 end
 
---- Starts a stand-in. `listeners` are as its command line has them: "http", "https", "https:expired" and so on; each
+--- Starts a stand-in. `listeners` are as its command line has them: "http", "https", "https:expired", "storage"; each
 -- is then a field of that name (the first of several alike) and an item of `listeners`. `pid` is the process's id.
 -- Options: `lifetime` in seconds.
 function support.start(listeners, options)
