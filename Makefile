@@ -88,7 +88,7 @@ demo: ## log in with a second factor against the stand-in, use the session, log 
 	@$(MAKE) --no-print-directory -s build/5.4/filescom/core.so
 	@LUA_PATH='lua/?.lua;./?.lua;;' LUA_CPATH='build/5.4/?.so;;' lua5.4 examples/demo.lua
 
-test: ## run the specs on every Lua, and those of nginx
+test: ## run the specs on every Lua, several at once, then those of nginx
 	@.ci/packages $(TEST_PACKAGES)
 	@$(MAKE) --no-print-directory build
 	@.ci/specs lua5.4:5.4:spec/packaging $(foreach lua,$(INTERPRETERS),$(lua):$(call abi_of,$(lua)):spec) \
@@ -99,7 +99,7 @@ lint: ## check style and hunt for mistakes, without running anything
 	@.ci/packages $(LINT_PACKAGES)
 	@.ci/lint
 
-check: ## all that CI runs: lint, test, sanitizers, short fuzzing, failing allocations, coverage
+check: ## lint, test, short fuzzing, failing allocations, sanitizers, coverage (PARTS names some of them)
 	@.ci/packages $(CHECK_PACKAGES)
 	@.ci/check $(PARTS)
 
@@ -107,7 +107,7 @@ fuzz: ## every fuzzer at once, for HOURS (1)
 	@.ci/packages $(FUZZ_PACKAGES)
 	@$(MAKE) --no-print-directory -j8 -f spec/fuzz/Makefile long HOURS=$(or $(HOURS),1)
 
-soak: ## long loops, every allocation failing, new seeds: rounds of it for HOURS (1), or ROUNDS
+soak: ## rounds of long loops, wrong calls, faults, failing allocations, sanitizers: for HOURS (1), or ROUNDS
 	@.ci/packages $(SOAK_PACKAGES)
 	@$(MAKE) --no-print-directory build
 	@HOURS="$(HOURS)" ROUNDS="$(ROUNDS)" .ci/soak $(PARTS)
