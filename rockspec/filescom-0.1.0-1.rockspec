@@ -70,6 +70,7 @@ build = {
     ["filescom.nginx"] = "lua/filescom/nginx.lua",
     ["filescom.otp"] = "lua/filescom/otp.lua",
     ["filescom.pages"] = "lua/filescom/pages.lua",
+    ["filescom.protected"] = "lua/filescom/protected.lua",
     ["filescom.redaction"] = "lua/filescom/redaction.lua",
     ["filescom.request"] = "lua/filescom/request.lua",
     ["filescom.session"] = "lua/filescom/session.lua",

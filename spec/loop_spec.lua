@@ -93,6 +93,26 @@ describe("a call in an event loop", function()
         assert_nothing_left(loop)
       end)
 
+      it("gives all who ask a keeper at once the session of one login", function()
+        standin:call("configure", { answer_delay = 0.05 })
+        local client = client_in(loop)
+        local function credentials()
+          return MOTOR
+        end
+        -- Copas 1 has no clock to wait by.
+        local clock = not loop.adapter.sleep and { sleep = loop.sleep } or nil
+        local keeper = filescom.keeper({ credentials = credentials, client = client, clock = clock })
+        local function ask()
+          return assert(keeper:session()).id
+        end
+        local results = run(loop, ask, ask, ask)
+        assert.is_string(results[1][1])
+        assert.are.equal(results[1][1], results[2][1])
+        assert.are.equal(results[1][1], results[3][1])
+        assert.are.equal(1, #standin:call("sessions"))
+        assert_nothing_left(loop)
+      end)
+
       it("lets the loop's other coroutines go on", function()
         standin:call("configure", { answer_delay = 0.15 })
         local client, done, turns = client_in(loop), false, 0
@@ -468,6 +488,59 @@ describe("a call in an event loop", function()
         assert.are.equal(204, results[2][1].status)
       end)
     end
+  end
+
+  it("refuses a keeper in a loop that does not tell how to wait, before it blocks the loop", function()
+    local adapter = { running = print, suspend = print, resume = print, watch = print }
+    local why = api.raised_here(function()
+      filescom.keeper({ credentials = print, client = filescom.new({ loop = adapter }) })
+    end)
+    assert.is_truthy(why:find("needs option 'clock' with 'sleep'", 1, true), why)
+  end)
+
+  if close then
+    it("frees a keeper's lock where the coroutine that logs in is closed", function()
+      local loop, store = loops.luv(), filescom.store.memory()
+      local keeper = filescom.keeper({
+        credentials = function()
+          return MOTOR
+        end,
+        store = store,
+        client = client_in(loop, { base_url = silent_url }),
+      })
+      local thread = loop.start(function()
+        keeper:session()
+      end)
+      assert.is_false(store:lock("default", "another's", 1))
+      assert.is_true(close(thread))
+      assert.is_true(store:lock("default", "another's", 1))
+      assert_nothing_left(loop)
+    end)
+
+    it("is cancelled at once where its coroutine is closed in a source that yields", function()
+      local loop, is_asked = loops.luv(), false
+      local session = assert(client_in(nil):login(MOTOR))
+      session = client_in(loop):session(session)
+      local thread = loop.start(function()
+        session:request("POST", "/user", {
+          size = 10,
+          source = function()
+            is_asked = true
+            coroutine.yield()
+          end,
+        })
+      end)
+      local deadline = socket.gettime() + 5
+      while not is_asked and socket.gettime() < deadline do
+        require("luv").run("nowait")
+      end
+      assert.is_true(is_asked)
+      collectgarbage("stop")
+      local closed, in_flight = close(thread), core.in_flight()
+      collectgarbage("restart")
+      assert.is_true(closed)
+      assert.are.equal(0, in_flight)
+    end)
   end
 
   -- ---- the option -------------------------------------------------------------------------------------------------

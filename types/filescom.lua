@@ -234,6 +234,7 @@ function Client:close() end
 ---@field resume fun(waiter: any) has that coroutine go on
 ---@field watch fun(loop: any, descriptor: integer, step: function): unwatch: function
 ---@field waiter? fun(loop: any): waiter: any makes what stands for the calling coroutine; by default that itself
+---@field sleep? fun(seconds: number, coroutine: thread) has the calling coroutine yield for so long; for keepers
 
 ---What a keeper tells by `on_event`.
 ---@class filescom.KeeperEvent

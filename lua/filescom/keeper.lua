@@ -87,13 +87,23 @@ local function backoff_of(options)
   return backoff
 end
 
-local function clock_of(clock)
+-- How a keeper waits by itself: as its client's calls do, or the login that is waited for would not go on.
+local function sleep_of(client)
+  local loop = not flights and client._loop
+  if not loop then return clocks.sleep end
+  if not loop:can_sleep() then
+    core.usage_error "a keeper in this event loop needs option 'clock' with 'sleep', or the loop's adapter a 'sleep'"
+  end
+  return function (seconds) loop:sleep(seconds) end
+end
+
+local function clock_of(clock, client)
   for _, name in ipairs { "now", "sleep" } do
     if clock[name] ~= nil and type(clock[name]) ~= "function" then
       core.usage_error("option 'clock': %s must be a function", name)
     end
   end
-  return { now = clock.now or clocks.now, sleep = clock.sleep or clocks.sleep }
+  return { now = clock.now or clocks.now, sleep = clock.sleep or sleep_of(client) }
 end
 
 -- Makes the clients for calls and for logins, where the user brought none. A login has to be over
@@ -130,10 +140,11 @@ function keeper.new(options, client_options)
     _credentials = options.credentials, _get_code = options.get_code, _otp_secret = options.otp_secret,
     _margin = options.margin or 60, _wait = options.wait or default_wait(options),
     _lock_ttl = options.lock_ttl or 20,
-    _backoff = backoff_of(options.backoff), _clock = clock_of(options.clock or {}),
+    _backoff = backoff_of(options.backoff),
     _on_event = options.on_event, _entry = NOTHING, _read_at = -math.huge,
   }, Keeper)
   set_clients(self, options.client or client_options or {})
+  self._clock = clock_of(options.clock or {}, self._client)
   self._store = store_of(self, options)
   self._recheck = options.recheck or self._store.recheck or 0
   return self

@@ -7,11 +7,12 @@
 -- long as anybody does, steps the engine when the descriptor is readable, and resumes those whose
 -- exchanges have ended, or need their caller for a body that is streamed.
 --
--- Depends on filescom.core; loaded only where a client is given a loop, and in nginx.
+-- Depends on filescom.core and filescom.protected; loaded only where a client is given a loop, and in nginx.
 --
 -- @module filescom.loop
 
 local core = require "filescom.core"
+local protected = require "filescom.protected"
 
 local loop = {}
 
@@ -149,7 +150,7 @@ local can_yield = rawget(coroutine, "isyieldable") or coroutine.running
 -- The running coroutine. Where coxpcall is in use (Lua 5.1), the one that called its pcall.
 local function running_coroutine()
   local coxpcall = package.loaded.coxpcall
-  return coxpcall and coxpcall.running() or (coroutine.running())
+  return protected.around(coxpcall and coxpcall.running() or (coroutine.running()))
 end
 
 -- ---- adapters -------------------------------------------------------------------------------
@@ -166,8 +167,10 @@ local function check(adapter)
       core.usage_error("option 'loop' must have a function '%s', got %s", name, type(adapter[name]))
     end
   end
-  if adapter.waiter ~= nil and type(adapter.waiter) ~= "function" then
-    core.usage_error("option 'loop' must have a function as its 'waiter', got %s", type(adapter.waiter))
+  for _, name in ipairs { "waiter", "sleep" } do
+    if adapter[name] ~= nil and type(adapter[name]) ~= "function" then
+      core.usage_error("option 'loop' must have a function as its '%s', got %s", name, type(adapter[name]))
+    end
   end
 end
 
@@ -211,6 +214,18 @@ function Loop:open_logins(client)
   return by_client[list]
 end
 
+--- Whether coroutines can wait for a time here: not every adapter tells how.
+function Loop:can_sleep()
+  return self._adapter.sleep ~= nil
+end
+
+--- Waits for a time. The loop goes on meanwhile, where it runs the calling code.
+-- @tparam number seconds fractions are allowed
+function Loop:sleep(seconds)
+  if not (can_yield() and self._adapter.running()) then return core.sleep(seconds) end
+  self._adapter.sleep(seconds, running_coroutine())
+end
+
 local of_adapter = setmetatable({}, { __mode = "k" })
 
 --- Waiting by an adapter. An adapter has these functions:
@@ -225,6 +240,8 @@ local of_adapter = setmetatable({}, { __mode = "k" })
 --   for it. Neither the loop nor a coroutine of its may be held by that function.
 -- - `waiter(running)`, optional: a new value that stands for the calling coroutine while it waits.
 --   By default it is the coroutine itself.
+-- - `sleep(seconds, coroutine)`, optional, needed for keepers: has the calling coroutine, which it is
+--   also given, yield for so long.
 --
 -- @tparam table adapter
 -- @treturn Loop
@@ -235,7 +252,7 @@ function loop.of(adapter)
     made = setmetatable({
       _adapter = {
         running = adapter.running, suspend = adapter.suspend, resume = adapter.resume,
-        watch = adapter.watch, waiter = adapter.waiter or running_coroutine,
+        watch = adapter.watch, waiter = adapter.waiter or running_coroutine, sleep = adapter.sleep,
       },
       _places = setmetatable({}, { __mode = "k" }),
       _open_logins = setmetatable({}, { __mode = "k" }),

@@ -52,6 +52,17 @@ local function protected()
   return (CAN_YIELD_ACROSS_PCALL or not coroutine.running()) and pcall or call
 end
 
+-- An exchange that is gone with. From Lua 5.4 on a coroutine may be closed while a sink or a source yields.
+local Visit = {}
+
+function Visit.__close(visit)
+  if not visit.is_over then visit.exchange:cancel() end
+end
+
+local function goes_on(visit)
+  return not visit.is_over or nil
+end
+
 --- Goes with an exchange until it is done, and every piece that came was taken.
 -- @tparam userdata exchange begun with a sink or a source
 -- @tparam function wait waits until it is done or something is due; may return before that
@@ -60,7 +71,13 @@ end
 -- @treturn table|nil the failure, where the sink or the source stopped it; the exchange is still to be
 --   cancelled then. What either raises is raised again as it is, once the exchange is cancelled
 function stream.serve(exchange, wait, sink, source)
-  local ok, failure = protected()(run, exchange, wait, sink, source)
+  local visit = setmetatable({ exchange = exchange }, Visit)
+  local ok, failure
+  -- A generic `for` closes its fourth value, however it is left; versions before 5.4 ignore it.
+  for _ in goes_on, visit, nil, visit do
+    ok, failure = protected()(run, exchange, wait, sink, source)
+    visit.is_over = true
+  end
   if ok then return failure end
   exchange:cancel()
   error(failure, 0)

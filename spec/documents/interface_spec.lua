@@ -13,8 +13,8 @@ local types = require("spec.support.types")
 local INTERNAL = {
   "filescom.client", "filescom.clock", "filescom.command", "filescom.command.*", "filescom.encode", "filescom.errors",
   "filescom.files", "filescom.keeper", "filescom.loop", "filescom.nginx", "filescom.otp", "filescom.pages",
-  "filescom.redaction", "filescom.request", "filescom.session", "filescom.store.*", "filescom.stream", "filescom.totp",
-  "filescom.trace",
+  "filescom.protected", "filescom.redaction", "filescom.request", "filescom.session", "filescom.store.*",
+  "filescom.stream", "filescom.totp", "filescom.trace",
 }
 
 -- One object of each class that has methods.

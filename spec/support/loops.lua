@@ -246,6 +246,8 @@ function loops.own()
 
   -- The documented interface, and all of it that such a loop needs.
 
+  loop.adapter.sleep = loop.sleep
+
   function loop.adapter.running()
     return threads[coroutine.running()] and loop
   end

@@ -49,6 +49,9 @@ else
 
 end
 
+-- Copas 1 has no clock.
+copas.sleep = queue.pause or queue.sleep
+
 -- What Copas and LuaSocket's select ask of a socket. A read is over when it has waited once.
 local Watched = {}
 Watched.__index = Watched

@@ -29,6 +29,10 @@ function cqueues.resume(waiter)
   waiter:signal()
 end
 
+function cqueues.sleep(seconds)
+  queues.sleep(seconds)
+end
+
 function cqueues.watch(controller, descriptor, step)
   local ended = condition.new()
   local watching = true

@@ -23,6 +23,17 @@ function luv.resume(waiting)
   if not ok then error(debug.traceback(waiting, why), 0) end
 end
 
+function luv.sleep(seconds, waiting)
+  local timer = assert(uv.new_timer())
+  local is_over = false
+  assert(timer:start(math.ceil(seconds * 1000), 0, function ()
+    timer:close()
+    is_over = true
+    if coroutine.status(waiting) == "suspended" then luv.resume(waiting) end -- it may have been closed
+  end))
+  repeat coroutine.yield() until is_over
+end
+
 function luv.watch(_, descriptor, step)
   local poll = assert(uv.new_poll(descriptor))
   assert(poll:start("r", step))

@@ -2,13 +2,14 @@
 --
 -- The lock is a keeper's for `lock_ttl` and extended before and after everything that takes time;
 -- when its holder dies, another gets it by then. For filescom.keeper, whose methods with an
--- underscore this uses. Depends on filescom.client's `_login`, filescom.otp, filescom.errors
--- and filescom.store.record.
+-- underscore this uses. Depends on filescom.client's `_login`, filescom.otp, filescom.errors,
+-- filescom.protected and filescom.store.record.
 --
 -- @module filescom.store.renewal
 
 local core = require "filescom.core"
 local errors = require "filescom.errors"
+local protected = require "filescom.protected"
 local record = require "filescom.store.record"
 local tokens = require "filescom.store.token"
 
@@ -26,27 +27,32 @@ local JITTER, JITTER_SECONDS = 0.25, 1
 
 -- ---- calling what may raise -----------------------------------------------------------------
 
--- pcall, through which what is called may yield: Lua 5.1's own does not let it.
-local function pcall_across_yields(run, ...)
-  local thread = coroutine.create(run)
-  local function go_on(ok, ...)
-    if not ok or coroutine.status(thread) == "dead" then return ok, ... end
-    return go_on(coroutine.resume(thread, coroutine.yield(...)))
-  end
-  return go_on(coroutine.resume(thread, ...))
-end
-
-local is_plain_5_1 = _VERSION == "Lua 5.1" and not rawget(_G, "jit")
-local protected = is_plain_5_1 and pcall_across_yields or pcall
-
 -- Raised where the lock turns out to be another's by now: whoever holds it goes on, not we.
 local LOST = {}
+
+-- A lock that is held. From Lua 5.4 on a coroutine may be closed meanwhile: that frees it as well.
+local Held = {}
+
+function Held.__close(held)
+  if held.is_free then return end
+  held.is_free = true
+  held.keeper._store:unlock(held.keeper._name, held.token)
+end
+
+local function is_held(held)
+  return not held.is_free or nil
+end
 
 -- Runs a function as the owner of the lock, and frees it whatever happens. Returns what that does;
 -- nothing where the lock was lost meanwhile.
 local function as_owner(keeper, token, run)
-  local ok, result, err = protected(run, keeper, token)
-  keeper._store:unlock(keeper._name, token)
+  local held = setmetatable({ keeper = keeper, token = token }, Held)
+  local ok, result, err
+  -- A generic `for` closes its fourth value, however it is left; versions before 5.4 ignore it.
+  for _ in is_held, held, nil, held do
+    ok, result, err = protected.call(run, keeper, token)
+    Held.__close(held)
+  end
   if ok then return result, err end
   if result ~= LOST then error(result, 0) end
 end
