@@ -3,6 +3,7 @@
 
 local api = require("spec.support.api")
 local filescom = require("filescom")
+local json = require("cjson")
 local socket = require("socket")
 local support = require("spec.support.standin")
 
@@ -287,6 +288,24 @@ describe("a file", function()
       end
     end)
 
+    for what, headers in pairs({
+      ["a line end in the value of a header"] = { ["X-A"] = "a\r\nX-B: c" },
+      ["a line end in the name of a header"] = { ["X-A: a\r\nX-B"] = "c" },
+      ["a header that has no name"] = { [""] = "c" },
+      ["more headers than can be sent"] = { ["X-A"] = ("x"):rep(300000) },
+    }) do
+      it("where the service names " .. what .. " for its part", function()
+        local part = { ref = "r", partsize = 5, upload_uri = "https://127.0.0.1:1/", headers = headers }
+        answer_with(json.encode({ part }))
+        refused("response/no-address", "x")
+      end)
+    end
+
+    it("where the service names an address that is too long", function()
+      answer_with(json.encode({ { ref = "r", partsize = 5, upload_uri = "https://127.0.0.1:1/" .. ("x"):rep(70000) } }))
+      refused("response/no-address", "x")
+    end)
+
     it("where the session has ended", function()
       assert(session:logout())
       assert.are.equal("session/none", select(2, session:upload("inbox/a", "x")).type)
@@ -442,6 +461,15 @@ describe("a file", function()
         return answer
       end)
     end)
+
+    for _, path in ipairs({ "../users/1", "inbox/../../user", "inbox/..", "./a", "inbox//../a" }) do
+      it("a path that would lead elsewhere: " .. path, function()
+        refused("path must hold no '.' or '..' between slashes", function()
+          local answer = session:upload(path, "x")
+          return answer
+        end)
+      end)
+    end
 
     it("an unknown option", function()
       refused("unknown option 'mkdir'", function()

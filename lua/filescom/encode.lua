@@ -54,13 +54,15 @@ local function component(text)
   return (text:gsub("[^%w%-%._~]", percent))
 end
 
---- Writes a file's name as a path: every character stands for itself, but slashes.
+--- Writes a file's name as a path: every character stands for itself, but slashes. A segment that
+-- would lead elsewhere in a URL, "." or "..", escaped or not, names no file.
 -- @tparam string name with or without slashes at its ends
 function encode.name(name)
   if type(name) ~= "string" then fail("path must be a string, got %s", type(name)) end
   if name:find("%c") then fail("path holds a control character") end
   name = name:gsub("^/+", ""):gsub("/+$", "")
   if name == "" then fail("path must name a file") end
+  if ("/" .. name .. "/"):find("/%.%.?/") then fail("path must hold no '.' or '..' between slashes") end
   return (name:gsub("[^/]+", component))
 end
 

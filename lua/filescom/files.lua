@@ -52,6 +52,9 @@ local function no_address(message)
   return nil, errors.new("response/no-address", message)
 end
 
+-- Bytes of an address's path and query, and of all headers of a part: less than the core takes.
+local LONGEST_TARGET, MOST_HEADERS = 60000, 65536
+
 -- Where an address of the service's leads: an origin and a path. https alone, as the service itself is;
 -- plain http only where the service itself is on this machine.
 local function split(base_url, address)
@@ -62,6 +65,7 @@ local function split(base_url, address)
   if normal and normal:find("^http:") and not base_url:find("^http:") then normal, why = nil, "it is not https" end
   if not normal then return no_address("the address that the service named cannot be used: " .. why) end
   if not path:find("^/") then path = "/" .. path end
+  if #path > LONGEST_TARGET then return no_address("the address that the service named is too long") end
   if path:find("[^\33-\126]") then return no_address("the address that the service named is malformed") end
   return normal, path
 end
@@ -189,14 +193,21 @@ local function begin_part(upload, number)
   return part
 end
 
+local function can_be_sent(name, value)
+  return name:find("^[%w!#$%%&'*+.^_`|~-]+$") and not value:find("[%z\1-\8\10-\31\127]")
+end
+
 -- Headers that go with a part: what the service names, but for those that are the library's to set.
+-- Or nil and the error.
 local function part_headers(part)
-  local headers = {}
+  local headers, size = {}, 0
   for name, value in pairs(type(part.headers) == "table" and part.headers or {}) do
     if type(name) == "string" and type(value) == "string" and not core.is_reserved_header(name) then
-      headers[name] = value
+      if not can_be_sent(name, value) then return no_part("one of its headers is malformed") end
+      headers[name], size = value, size + #name + #value
     end
   end
+  if size > MOST_HEADERS then return no_part("its headers are too large") end
   return headers
 end
 
@@ -204,9 +215,11 @@ end
 local function send_part(upload, part, number, size)
   local origin, target = split(upload.session.base_url or upload.client._base_url, part.upload_uri)
   if not origin then return nil, target end
+  local headers, why = part_headers(part)
+  if not headers then return nil, why end
   local method = part.http_method
   local prepared = prepare(method == "POST" and "POST" or "PUT", origin, target, upload.deadline, upload.options)
-  prepared.headers, prepared.size, prepared.raw = part_headers(part), size, true
+  prepared.headers, prepared.size, prepared.raw = headers, size, true
   local answer, err = request.send_prepared(upload.client, prepared, nil, upload.source:part(size))
   if not answer then return nil, upload.source:explain(err) end
   -- Storage beyond the service's own may have none, and the service wants one all the same.
