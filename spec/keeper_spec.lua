@@ -129,6 +129,16 @@ describe("a keeper", function()
     assert.are.equal(1, #told("login"))
   end)
 
+  it("keeps the session whatever numbers came with it", function()
+    standin:call("next_answers", { status = 201,
+      body = '{"id":"0123456789abcdef0123456789abcdef","huge":1e999,"large":12345678901234}' })
+    assert(new():session())
+    local other = assert(new():session())
+    assert.are.equal(12345678901234, other.large)
+    assert.is_nil(other.huge)
+    assert.are.equal(1, logins())
+  end)
+
   it("shares the session with whoever has the same store and name, whole", function()
     local one, other = assert(new():session()), assert(new():session())
     assert.are.equal(1, logins())

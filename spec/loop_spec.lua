@@ -498,6 +498,29 @@ describe("a call in an event loop", function()
     assert.is_truthy(why:find("needs option 'clock' with 'sleep'", 1, true), why)
   end)
 
+  it("has its turns while a source has nothing yet", function()
+    local loop, turns, calls = loops.luv(), 0, 0
+    local session = client_in(loop):session(assert(client_in(nil):login(MOTOR)))
+    loop.start(function()
+      session:request("POST", "/user", {
+        size = 1,
+        source = function()
+          calls = calls + 1
+          return turns < 3 and calls < 100000 and "" or "x"
+        end,
+      })
+    end)
+    loop.start(function()
+      for _ = 1, 3 do
+        loop.sleep(0.01)
+        turns = turns + 1
+      end
+    end)
+    loop.run()
+    assert.is_true(calls < 1000, calls)
+    assert_nothing_left(loop)
+  end)
+
   if close then
     it("frees a keeper's lock where the coroutine that logs in is closed", function()
       local loop, store = loops.luv(), filescom.store.memory()

@@ -149,9 +149,10 @@ end
 -- Runs a request of which a body is streamed.
 function Client:_stream(request, sink, source)
   local wait, leave = waiter(self)
+  local rest = wait and not nginx and self._loop:rest_function() or nil
   if wait and nginx then wait, leave = nginx.piece_waiter(wait) end
   return follow(self, function (exchange)
-    local failure = require("filescom.stream").serve(exchange, wait or block, sink, source)
+    local failure = require("filescom.stream").serve(exchange, wait or block, sink, source, rest)
     if leave then leave(exchange) end
     return failure
   end, "request", request)

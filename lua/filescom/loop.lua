@@ -226,6 +226,15 @@ function Loop:sleep(seconds)
   self._adapter.sleep(seconds, running_coroutine())
 end
 
+-- Seconds after which a source that has nothing yet is asked again.
+local REST = 0.005
+
+--- Has the loop go on for a moment, where its adapter tells how.
+-- @treturn ?function
+function Loop:rest_function()
+  return self:can_sleep() and function () self:sleep(REST) end or nil
+end
+
 local of_adapter = setmetatable({}, { __mode = "k" })
 
 --- Waiting by an adapter. An adapter has these functions:

@@ -12,30 +12,33 @@ local function stopped(who, why)
   return { type = "stream/stopped", message = ("the %s stopped: %s"):format(who, tostring(why)) }
 end
 
+local function nothing() end
+
 local function take(exchange, sink)
   local going, why = sink(exchange:received())
   exchange:taken()
   if going == false or (going == nil and why ~= nil) then return stopped("sink", why or "it returned false") end
 end
 
-local function give(exchange, source, count)
+local function give(exchange, source, count, rest)
   local piece, why = source(count)
   if piece == nil and why ~= nil then return stopped("source", why) end
+  if piece == "" then rest() end
   exchange:give(piece)
 end
 
 -- Does what is due. Returns a failure where the caller's function stopped it.
-local function attend(exchange, sink, source)
+local function attend(exchange, sink, source, rest)
   local due, count = exchange:attention()
   if due == "take" then return take(exchange, sink) end
-  if due == "give" then return give(exchange, source, count) end
+  if due == "give" then return give(exchange, source, count, rest) end
 end
 
-local function run(exchange, wait, sink, source)
+local function run(exchange, wait, sink, source, rest)
   local failure
   repeat
     wait(exchange)
-    failure = attend(exchange, sink, source)
+    failure = attend(exchange, sink, source, rest)
   until failure or (exchange:done() and not exchange:attention())
   return failure
 end
@@ -68,14 +71,15 @@ end
 -- @tparam function wait waits until it is done or something is due; may return before that
 -- @tparam function|nil sink called with each piece
 -- @tparam function|nil source called with the number of bytes wanted
+-- @tparam[opt] function rest called where the source has nothing yet ("")
 -- @treturn table|nil the failure, where the sink or the source stopped it; the exchange is still to be
 --   cancelled then. What either raises is raised again as it is, once the exchange is cancelled
-function stream.serve(exchange, wait, sink, source)
+function stream.serve(exchange, wait, sink, source, rest)
   local visit = setmetatable({ exchange = exchange }, Visit)
   local ok, failure
   -- A generic `for` closes its fourth value, however it is left; versions before 5.4 ignore it.
   for _ in goes_on, visit, nil, visit do
-    ok, failure = protected()(run, exchange, wait, sink, source)
+    ok, failure = protected()(run, exchange, wait, sink, source, rest or nothing)
     visit.is_over = true
   end
   if ok then return failure end

@@ -36,8 +36,12 @@ local function encode_object(object)
   return "{" .. table.concat(members, ",") .. "}"
 end
 
+-- A number beyond the range of Lua's reads as it was sent.
+local INFINITE = { [math.huge] = "1e999", [-math.huge] = "-1e999" }
+
 -- An empty table is a list to whoever decoded it, unless it is said to be an object.
 function encode(value)
+  if INFINITE[value] then return INFINITE[value] end
   if type(value) == "number" and value % 1 == 0 then return ("%.0f"):format(value) end
   if type(value) ~= "table" then return encode_single(value) end
   return (next(value) == nil or #value > 0) and encode_list(value) or encode_object(value)

@@ -23,6 +23,7 @@ local USUAL_LIFETIME = 6 * 3600 -- seconds, where the service names no end
 
 local json = cjson.new()
 json.encode_sparse_array(true)
+json.encode_invalid_numbers("null") -- what the service sent beyond a number's range must not lose the session
 json.decode_invalid_numbers(false)
 
 -- ---- times ----------------------------------------------------------------------------------
