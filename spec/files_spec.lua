@@ -280,6 +280,21 @@ describe("a file", function()
       assert.are.equal(307, refused("response/status", "x").status)
     end)
 
+    it("where the storage repeats the address in its refusal, without a word of it", function()
+      local signature = "wJalrXUtnFEMI/K7MDENG"
+      local escaped = signature:gsub("/", "%%2F")
+      local target = "/bucket/of/many?Expires=1&Signature=" .. escaped
+      local address = storage.base_url:gsub("/api.*", "") .. target
+      answer_with(json.encode({ { ref = "r", partsize = 5, upload_uri = address } }))
+      local body = json.encode({ message = "no signature " .. signature, data = { at = target } })
+      script_storage({ { read = "request" }, { send = ("HTTP/1.1 403 No\r\nContent-Type: application/json\r\n"
+        .. "Content-Length: %d\r\n\r\n%s"):format(#body, body) } })
+      local err = refused("response/status", "x")
+      assert.are.equal(403, err.status)
+      assert.is_truthy(err.message:find("no signature ", 1, true), err.message)
+      assert.is_nil((err.message .. err.data.at):find("wJalr", 1, true))
+    end)
+
     it("where the service's answer names no part", function()
       for _, body in ipairs({ "[]", "5", "[5]", '[{"ref":"r"}]', '[{"ref":"r","partsize":0,"upload_uri":"https://h/"}]',
         '[{"ref":"r","partsize":5}]', '[{"ref":5,"partsize":5,"upload_uri":"https://h/"}]' }) do

@@ -96,13 +96,32 @@ local function build_headers(options)
   return headers
 end
 
+-- What is shorter opens nothing, and would be found in texts that have nothing to do with it.
+local SHORTEST_SECRET = 12
+
+local function add_secret(list, text)
+  if text and #text >= SHORTEST_SECRET then list[#list + 1] = text end
+end
+
+-- An address at another host opens what lies there to whoever has it, by its path or its query's values.
+local function add_address(list, target)
+  add_secret(list, target)
+  add_secret(list, target:match("%?(.+)$"))
+  for value in (target:match("%?(.+)$") or ""):gmatch("=([^&]+)") do
+    add_secret(list, value)
+    add_secret(list, (value:gsub("%%(%x%x)", function (digits) return string.char(tonumber(digits, 16)) end)))
+  end
+end
+
 --- What of a request must not be repeated by a trace or an error.
 -- @tparam table prepared the request, as the core is given it
 -- @treturn table a list of strings
 function request.secrets(prepared)
   local given = find_header(prepared.headers or {}, REAUTHENTICATION)
   given = type(given) == "string" and given or nil
-  return { prepared.session_id or "", given or "", given and given:match("^%w+:(.+)$") or "" }
+  local list = { prepared.session_id or "", given or "", given and given:match("^%w+:(.+)$") or "" }
+  if prepared.origin then add_address(list, prepared.path) end
+  return list
 end
 
 -- ---- the request ----------------------------------------------------------------------------
