@@ -6,7 +6,6 @@
 #include <dlfcn.h>
 #include <stdarg.h>
 #include <string.h>
-#include <time.h>
 
 #if defined(__GNUC__)
 #define EXPORTED __attribute__((visibility("default")))
@@ -170,16 +169,6 @@ static int core_is_reserved_header(lua_State *L)
     return 1;
 }
 
-/* core.now() -> seconds of a clock that only goes forward */
-static int core_now(lua_State *L)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    lua_pushnumber(L, (lua_Number)now.tv_sec + (lua_Number)now.tv_nsec / 1e9);
-    return 1;
-}
-
 /* ---- the module ----------------------------------------------------------------------------- */
 
 /*
@@ -203,7 +192,6 @@ static const luaL_Reg functions[] = {
     {"origin", core_origin},
     {"is_session_id", core_is_session_id},
     {"is_reserved_header", core_is_reserved_header},
-    {"now", core_now},
     {"usage_error", core_lua_usage_error},
     {NULL, NULL},
 };

@@ -38,6 +38,13 @@ static double monotonic_seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+/* core.now() -> seconds of a clock that only goes forward */
+static int system_now(lua_State *L)
+{
+    lua_pushnumber(L, monotonic_seconds());
+    return 1;
+}
+
 /* Waits; after a signal Lua's hooks run and the wait goes on. May raise. */
 static void sleep_for(lua_State *L, double seconds)
 {
@@ -321,6 +328,7 @@ static const luaL_Reg metamethods[] = {
 };
 
 static const luaL_Reg functions[] = {
+    {"now", system_now},
     {"sleep", system_sleep},
     {"private_directory", system_private_directory},
     {"create_private", system_create_private},
