@@ -13,16 +13,8 @@ local support = require("spec.support.standin")
 
 local quoted = api.quoted
 
--- Whatever makes a client, it is one of the stand-in's.
-local PROLOGUE = [[
-local Client = require "filescom.client"
-local make = Client.new
-function Client.new(options, former)
-  local copy = {}
-  for name, value in pairs(options or {}) do copy[name] = value end
-  copy.base_url, copy.subdomain, copy.ca_file = %q, nil, %q
-  return make(copy, former)
-end
+-- What the pages leave to whoever reads them.
+local VAULT = [[
 local vault = { motor = "vroom", ["tess/otp"] = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ" }
 function read_from_your_vault(name) return assert(vault[name], name) end
 ]]
@@ -118,7 +110,7 @@ describe("an example", function()
       it("runs: " .. block.place, function()
         standin:reset()
         local whole = block.text:find('require%s*%(?"filescom"')
-        local prologue = PROLOGUE:format(standin.https.base_url, standin.ca_file) .. (whole and "" or CONTEXT)
+        local prologue = pages.redirection(standin) .. VAULT .. (whole and "" or CONTEXT)
         local status, shown = run(prologue, block.text)
         assert.are.equal(0, status, block.place .. " failed:\n" .. shown)
         local asked, answered = logins()

@@ -22,18 +22,6 @@ local PATHS = [[
   uwsgi_temp_path %s/uwsgi; scgi_temp_path %s/scgi;
 ]]
 
--- Whatever makes a client in any phase, it is one of the stand-in's.
-local PLACE = [[
-local Client = require "filescom.client"
-local make = Client.new
-function Client.new(options, former)
-  local copy = {}
-  for name, value in pairs(options or {}) do copy[name] = value end
-  copy.base_url, copy.subdomain, copy.ca_file = %q, nil, %q
-  return make(copy, former)
-end
-]]
-
 -- Replaces a directive, or adds it to the block that it belongs to.
 local function directed(text, block, pattern, directive)
   local result, count = text:gsub(pattern, function() return directive end)
@@ -62,7 +50,7 @@ describe("an example for nginx", function()
 
   local function serve(text)
     local directory, port = nginx.directory(), nginx.free_port()
-    local root, place = nginx.root(), PLACE:format(standin.https.base_url, standin.ca_file)
+    local root, place = nginx.root(), pages.redirection(standin)
     text = whole(text)
     text = directed(text, "http", 'lua_package_path[^\n]*', ('lua_package_path "%s/lua/?.lua;;";'):format(root))
     text = directed(text, "http", 'lua_package_cpath[^\n]*', ('lua_package_cpath "%s/build/5.1/?.so;;";'):format(root))

@@ -122,4 +122,19 @@ function pages.prose(path)
   return table.concat(lines, "\n")
 end
 
+--- Lua that has every client of a program go to a stand-in, whatever makes it.
+-- @tparam table standin one that serves https
+function pages.redirection(standin)
+  return ([[
+local Client = require "filescom.client"
+local make = Client.new
+function Client.new(options, former)
+  local copy = {}
+  for name, value in pairs(options or {}) do copy[name] = value end
+  copy.base_url, copy.subdomain, copy.ca_file = %q, nil, %q
+  return make(copy, former)
+end
+]]):format(standin.https.base_url, standin.ca_file)
+end
+
 return pages
