@@ -14,7 +14,8 @@ local function output_of(command)
   return output
 end
 
--- What each sentence came to: a list of { sentence, passed, what was said before it }, and what was said last.
+-- What each sentence came to: a list of { sentence, passed, what was said before it }, what was said last, and how
+-- many sentences were announced, if they were.
 local function results_of(output)
   local results, said = {}, {}
   for line in output:gmatch("[^\n]+") do
@@ -26,7 +27,7 @@ local function results_of(output)
       said[#said + 1] = line
     end
   end
-  return results, table.concat(said, "\n")
+  return results, table.concat(said, "\n"), tonumber(output:match("^1%.%.(%d+)\n"))
 end
 
 describe("where memory runs out,", function()
@@ -38,11 +39,11 @@ describe("where memory runs out,", function()
     standin:stop()
   end)
 
-  -- Builds a program, runs it, and makes a test of each of its sentences.
+  -- Builds a program, runs it, and makes a test of each of its sentences: as many as it announces, else `expected`.
   local function add(name, target, command, expected)
     describe(name, function()
       local built = output_of("make -s -f spec/allocation/Makefile " .. target)
-      local results, rest = results_of(output_of(
+      local results, rest, announced = results_of(output_of(
         'export LUA_PATH="lua/?.lua;;"; timeout 900 build/spec/allocation/' .. command .. "; echo \"status $?\""))
 
       for _, result in ipairs(results) do
@@ -52,7 +53,7 @@ describe("where memory runs out,", function()
       end
 
       it("is tested to the end", function()
-        assert.are.equal(expected, #results, built .. rest)
+        assert.are.equal(expected or announced, #results, built .. rest)
         assert.is_truthy(rest:find("status [01]$"), rest)
       end)
     end)
@@ -71,7 +72,7 @@ describe("where memory runs out,", function()
   add("libcurl", "core", core("libcurl", standin.http), 2)
   add("libcurl over TLS", "core", core("libcurl", standin.https), 2)
   add("libcurl at its start", "core", "core_malloc start", 1)
-  add("Lua 5.4", "lua-5.4", lua("5.4"), 30)
-  add("Lua 5.1", "lua-5.1", lua("5.1"), 30)
-  add("LuaJIT", "lua-jit", lua("jit"), 30)
+  add("Lua 5.4", "lua-5.4", lua("5.4"))
+  add("Lua 5.1", "lua-5.1", lua("5.1"))
+  add("LuaJIT", "lua-jit", lua("jit"))
 end)
