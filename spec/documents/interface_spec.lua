@@ -195,17 +195,21 @@ describe("what is annotated and what the reference tells", function()
     return kept
   end
 
+  -- The options that are accepted are those of a class, and of the tables in a page's section.
+  local function assert_told(accepted, class, page, heading)
+    assert.are.same(sorted_keys(accepted), fields(class))
+    assert.are.same(sorted_keys(accepted), sorted_keys(names_in(page, heading)))
+  end
+
   it("are the options of a client that there are", function()
     local accepted = names_in_binding("client_options")
     accepted.debug, accepted.loop = true, true -- Lua's own, see filescom.client
-    assert.are.same(sorted_keys(accepted), fields("filescom.Options"))
-    assert.are.same(sorted_keys(accepted), sorted_keys(names_in(reference, "Options of a client")))
+    assert_told(accepted, "filescom.Options", reference, "Options of a client")
   end)
 
   it("are the options of a request that there are", function()
     local accepted = upvalue(require("filescom.request").check_options, "OPTIONS")
-    assert.are.same(sorted_keys(accepted), fields("filescom.RequestOptions"))
-    assert.are.same(sorted_keys(accepted), sorted_keys(names_in(requests, "Requests")))
+    assert_told(accepted, "filescom.RequestOptions", requests, "Requests")
   end)
 
   it("are the options of lists, downloads and uploads that there are", function()
@@ -221,8 +225,7 @@ describe("what is annotated and what the reference tells", function()
 
   it("are the options of a keeper that there are", function()
     local accepted = upvalue(require("filescom.keeper").new, "OPTIONS")
-    assert.are.same(sorted_keys(accepted), fields("filescom.KeeperOptions"))
-    assert.are.same(sorted_keys(accepted), sorted_keys(names_in(keepers, "Options of a keeper")))
+    assert_told(accepted, "filescom.KeeperOptions", keepers, "Options of a keeper")
   end)
 
   it("are the options of a store in Redis that there are", function()
