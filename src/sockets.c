@@ -102,18 +102,27 @@ static bool has_input(curl_socket_t descriptor)
     return recv(descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
+static bool is_between(fc_sockets *sockets, size_t at, int local_port, int remote_port)
+{
+    fc_socket *state = &sockets->all[at];
+
+    return state->open && state->remote_port == remote_port &&
+           local_port_of(state, (curl_socket_t)at) == local_port;
+}
+
+/* With many connections a search through all of them would be most of what is done here. */
 bool fc_sockets_has_input(fc_sockets *sockets, int local_port, int remote_port)
 {
-    size_t at;
+    curl_socket_t *guess = &sockets->guesses[local_port % FC_GUESSES];
+    size_t at = (size_t)*guess;
 
-    for (at = 0; at < sockets->size; at++) {
-        fc_socket *state = &sockets->all[at];
-
-        if (state->open && state->remote_port == remote_port &&
-            local_port_of(state, (curl_socket_t)at) == local_port)
-            return has_input((curl_socket_t)at);
-    }
-    return false;
+    if (at >= sockets->size || !is_between(sockets, at, local_port, remote_port))
+        for (at = 0; at < sockets->size && !is_between(sockets, at, local_port, remote_port);)
+            at++;
+    if (at >= sockets->size)
+        return false;
+    *guess = (curl_socket_t)at;
+    return has_input(*guess);
 }
 
 static bool is_still_the_same(const fc_socket *state, curl_socket_t descriptor)

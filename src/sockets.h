@@ -24,9 +24,13 @@ typedef struct fc_socket {
     ino_t inode;
 } fc_socket;
 
+#define FC_GUESSES 256
+
 typedef struct fc_sockets {
     fc_socket *all; /* by descriptor */
     size_t size;
+    curl_socket_t
+        guesses[FC_GUESSES]; /* the last one found of the local ports that share a place */
 } fc_sockets;
 
 /* The place of a descriptor; NULL where memory ran out. */
