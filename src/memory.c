@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #if defined(__linux__)
@@ -23,6 +24,18 @@ static __thread void *last_resized;
 static __thread void *block_to_keep;
 static __thread void *kept_block;
 
+/* How many threads have a block to keep: it costs less to ask than what this one has. */
+static atomic_int keepers;
+
+static void set_block_to_keep(void *block)
+{
+    int more = (block != NULL) - (block_to_keep != NULL);
+
+    if (more != 0)
+        atomic_fetch_add(&keepers, more);
+    block_to_keep = block;
+}
+
 #ifdef block_size
 
 /*
@@ -31,17 +44,21 @@ static __thread void *kept_block;
  */
 #define LARGEST_CLEAN_BLOCK 88
 
+static bool is_kept(void *block)
+{
+    if (atomic_load_explicit(&keepers, memory_order_relaxed) == 0 || block != block_to_keep)
+        return false;
+    kept_block = block;
+    set_block_to_keep(NULL);
+    return true;
+}
+
 static void wiping_free(void *block)
 {
     size_t size;
 
-    if (block == NULL)
+    if (block == NULL || is_kept(block))
         return;
-    if (block == block_to_keep) {
-        kept_block = block;
-        block_to_keep = NULL;
-        return;
-    }
     size = block_size(block);
     if (size > LARGEST_CLEAN_BLOCK)
         fc_wipe(block, size);
@@ -205,7 +222,7 @@ void *fc_memory_last_resized(void)
 
 void fc_memory_keep(void *block)
 {
-    block_to_keep = block;
+    set_block_to_keep(block);
     kept_block = NULL;
 }
 
