@@ -397,15 +397,13 @@ static CURLcode set_options(filescom_client *client, CURL *easy)
     return fc_driver_prepare(client->engine->driver, easy);
 }
 
-static CURL *new_easy(filescom_client *client)
+static fc_handle new_handle(filescom_client *client)
 {
-    CURL *easy = curl_easy_init();
+    fc_handle handle;
 
-    if (easy != NULL && set_options(client, easy) != CURLE_OK) {
-        curl_easy_cleanup(easy);
-        easy = NULL;
-    }
-    return easy;
+    if (fc_handle_open(&handle) && set_options(client, handle.easy) != CURLE_OK)
+        fc_handle_cleanup(&handle);
+    return handle;
 }
 
 fc_handle fc_client_take_handle(filescom_client *client)
@@ -416,7 +414,7 @@ fc_handle fc_client_take_handle(filescom_client *client)
     }
     if (client->idle_count > 0)
         return client->idle[--client->idle_count];
-    return (fc_handle){.easy = new_easy(client)};
+    return new_handle(client);
 }
 
 void fc_client_give_handle(filescom_client *client, fc_handle *handle)

@@ -199,7 +199,7 @@ CURLcode fc_exchange_prepare(CURL *easy)
 }
 
 /* What stays with a handle: the next exchange often lies where the last one did. */
-static CURLcode set_callbacks(filescom_exchange *exchange, CURL *easy)
+static CURLcode set_owner(filescom_exchange *exchange, CURL *easy)
 {
     if (exchange->handle.owner == exchange)
         return CURLE_OK;
@@ -207,18 +207,12 @@ static CURLcode set_callbacks(filescom_exchange *exchange, CURL *easy)
     SET(CURLOPT_HEADERDATA, exchange);
     SET(CURLOPT_XFERINFODATA, exchange);
     SET(CURLOPT_OPENSOCKETDATA, exchange);
+    SET(CURLOPT_PRIVATE, exchange);
 #if LIBCURL_VERSION_NUM >= 0x075000
     SET(CURLOPT_PREREQDATA, exchange);
 #endif
     exchange->handle.owner = exchange;
     return CURLE_OK;
-}
-
-static CURLcode set_owner(filescom_exchange *exchange, CURL *easy)
-{
-    SET(CURLOPT_PRIVATE, exchange);
-    SET(CURLOPT_ERRORBUFFER, exchange->curl_message);
-    return set_callbacks(exchange, easy);
 }
 
 static long milliseconds_left(const filescom_exchange *exchange)
@@ -232,18 +226,22 @@ static long milliseconds_left(const filescom_exchange *exchange)
 
 /*
  * A proxy that was named is used whatever the environment says; one from the environment never for
- * plain http, which is for this machine.
+ * plain http, which is for this machine. It is the client who names one; the rest makes the way.
  */
-static CURLcode set_way(const filescom_exchange *exchange, CURL *easy)
+static CURLcode set_way(filescom_exchange *exchange, CURL *easy)
 {
     bool plain = fc_base_url_is_plain(exchange->base_url);
     bool named = fc_client_has_proxy(exchange->client);
+    int way = 1 + plain + 2 * exchange->fresh;
 
+    if (exchange->handle.way == way)
+        return CURLE_OK;
     SET(CURLOPT_NOPROXY, named ? "" : plain ? "*" : NULL);
     SET(CURLOPT_NOPROGRESS, plain && !named ? 1L : 0L);
 #if LIBCURL_VERSION_NUM >= 0x075000
     SET(CURLOPT_FRESH_CONNECT, (long)exchange->fresh);
 #endif
+    exchange->handle.way = way;
     return CURLE_OK;
 }
 
@@ -270,8 +268,6 @@ static void unset_attempt(CURL *easy)
 {
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, NULL);
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, NULL);
 }
 
 /* Hands the exchange to libcurl and lets it begin. */
@@ -296,7 +292,7 @@ static bool start_attempt(filescom_exchange *exchange)
     exchange->attempts++;
     exchange->may_have_begun = false;
     exchange->head_is_whole = exchange->head_is_over = false;
-    exchange->curl_message[0] = '\0';
+    exchange->handle.failure[0] = '\0';
     if (set_attempt(exchange, exchange->handle.easy) != CURLE_OK || !add_to_multi(exchange)) {
         fc_handle_cleanup(&exchange->handle);
         return false;
@@ -455,15 +451,14 @@ static const char *what_failed(filescom_code code)
 
 static void describe_failure(filescom_exchange *exchange, filescom_code code, CURLcode result)
 {
+    const char *failure = exchange->handle.failure;
     /* libcurl shows a proxy's URL, password and all, where it cannot use it. */
-    bool shows_proxy = strstr(exchange->curl_message, "nsupported proxy") != NULL;
-    const char *detail = shows_proxy                 ? "the proxy's URL cannot be used"
-                         : exchange->curl_message[0] ? exchange->curl_message
-                         : result == CURLE_OK        ? "the answer's head is not HTTP, or not whole"
-                                                     : curl_easy_strerror(result);
+    bool shows_proxy = strstr(failure, "nsupported proxy") != NULL;
+    const char *detail = shows_proxy          ? "the proxy's URL cannot be used"
+                         : failure[0]         ? failure
+                         : result == CURLE_OK ? "the answer's head is not HTTP, or not whole"
+                                              : curl_easy_strerror(result);
 
-    if (code == FILESCOM_OK)
-        return;
     if (code == FILESCOM_NO_MEMORY)
         fc_fail_no_memory(exchange->message);
     else if (code == FILESCOM_TOO_LARGE || exchange->would_send_twice)
@@ -556,6 +551,8 @@ void fc_exchange_attempt_ended(filescom_exchange *exchange, CURLcode result)
 
     describe_attempt(exchange);
     code = classify(exchange, result);
+    if (code != FILESCOM_OK && !exchange->stale && !again)
+        describe_failure(exchange, code, result);
     leave_libcurl(exchange, result == CURLE_OK);
     if (exchange->stale) {
         begin_afresh(exchange);
@@ -565,7 +562,6 @@ void fc_exchange_attempt_ended(filescom_exchange *exchange, CURLcode result)
         pause_before_next(exchange);
         return;
     }
-    describe_failure(exchange, code, result);
     end(exchange, code);
 }
 

@@ -40,7 +40,6 @@ struct filescom_exchange {
 
     /* The attempt. */
     fc_handle handle; /* empty while pausing and after the end */
-    char curl_message[CURL_ERROR_SIZE];
     long attempts;
     long retries_left;
     int64_t deadline_ms;

@@ -2,6 +2,8 @@
 #include "handle.h"
 #include "memory.h"
 
+#include <stdlib.h>
+
 #define FIRST_AFFECTED 0x075300
 #define FIRST_MENDED 0x080100
 
@@ -10,6 +12,16 @@ static bool is_affected(void)
     unsigned version = curl_version_info(CURLVERSION_NOW)->version_num;
 
     return version >= FIRST_AFFECTED && version < FIRST_MENDED;
+}
+
+bool fc_handle_open(fc_handle *handle)
+{
+    *handle = (fc_handle){.easy = curl_easy_init(), .failure = calloc(1, CURL_ERROR_SIZE)};
+    if (handle->easy != NULL && handle->failure != NULL &&
+        curl_easy_setopt(handle->easy, CURLOPT_ERRORBUFFER, handle->failure) == CURLE_OK)
+        return true;
+    fc_handle_cleanup(handle);
+    return false;
 }
 
 bool fc_handles_may_be_kept(void)
@@ -69,6 +81,8 @@ void fc_handle_cleanup(fc_handle *handle)
 {
     if (handle->easy != NULL)
         curl_easy_cleanup(handle->easy);
+    free(handle->failure);
     handle->easy = NULL;
+    handle->failure = NULL;
     let_go(handle);
 }

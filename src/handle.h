@@ -20,12 +20,17 @@
 #pragma GCC visibility push(hidden)
 
 typedef struct fc_handle {
-    CURL *easy;        /* NULL: none */
+    CURL *easy;    /* NULL: none */
+    char *failure; /* CURLOPT_ERRORBUFFER: how libcurl says what failed, empty where it did not */
     void *last_header; /* the block that libcurl took for its last header; NULL where it is safe */
     bool held;         /* libcurl has freed that block, and this has it still */
     const void *owner; /* the exchange that the options of the callbacks name */
+    int way;           /* what the options of proxy and connection were set for; 0: nothing yet */
     bool unsure;       /* libcurl may have taken another block for its last header since */
 } fc_handle;
+
+/* Makes a new handle, with no more options than its buffer of failures. False: no memory. */
+bool fc_handle_open(fc_handle *handle) FILESCOM_MUST_USE;
 
 /* Whether handles may be used for another exchange at all, and whether this one may. */
 bool fc_handles_may_be_kept(void);
