@@ -29,8 +29,7 @@ typedef struct fc_socket {
 typedef struct fc_sockets {
     fc_socket *all; /* by descriptor */
     size_t size;
-    curl_socket_t
-        guesses[FC_GUESSES]; /* the last one found of the local ports that share a place */
+    curl_socket_t guesses[FC_GUESSES]; /* by local port: the last found of those of one place */
 } fc_sockets;
 
 /* The place of a descriptor; NULL where memory ran out. */

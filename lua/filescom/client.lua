@@ -2,16 +2,34 @@
 --
 -- Thin over filescom.core, whose client does the exchanges: here is what reads better in Lua, such
 -- as following a region, remembering which logins are open, and turning failures into errors.
--- Depends on filescom.core, filescom.errors and filescom.session; the helper for second factors,
--- requests and traces are loaded when they are first used.
+-- Depends on filescom.core and filescom.session; errors, the helper for second factors, requests and
+-- traces are loaded when they are first used.
 --
 -- @module filescom.client
 
 local core = require "filescom.core"
-local errors = require "filescom.errors"
 local sessions = require "filescom.session"
 
 local getmetatable, setmetatable, type = getmetatable, setmetatable, type
+
+-- Reads a module beside this file, whose path Lua tells from 5.2 on, and has it compiled when it is first required.
+-- Where it cannot be found like this it is loaded at once.
+local function read_ahead(name, own_path)
+  if package.loaded[name] or package.preload[name] then return end
+  local folder = type(own_path) == "string" and own_path:match "^(.*)client%.lua$"
+  local path = folder and folder .. name:match "[^.]+$" .. ".lua"
+  local file = path and io.open(path, "rb")
+  if not file then return require(name) end
+  local text = file:read "*a"
+  file:close()
+  package.preload[name] = function () return assert(load(text, "@" .. path))(name, path) end
+end
+
+-- Most scripts never need an error. When they do, it may be that no file can be opened any more.
+read_ahead("filescom.redaction", (select(2, ...)))
+read_ahead("filescom.errors", (select(2, ...)))
+
+local function errors() return require "filescom.errors" end
 
 -- Inside nginx nothing may block the worker; elsewhere the core waits, where a client has no loop.
 local nginx = rawget(_G, "ngx") and require "filescom.nginx"
@@ -199,7 +217,7 @@ local function login_at(self, credentials, base_url, withheld)
     return session
   end
   local secrets = { password = credentials.password, otp = credentials.otp, withheld = withheld }
-  return nil, errors.from_failure(failure, secrets), failure.base_url
+  return nil, errors().from_failure(failure, secrets), failure.base_url
 end
 
 -- Where a login in the wrong region is to go, or nil and why it does not go there.
@@ -268,7 +286,7 @@ local function identify(self, session)
 end
 
 local function none(message)
-  return nil, errors.new("session/none", message)
+  return nil, errors().new("session/none", message)
 end
 
 --- Ends a session.
@@ -295,7 +313,7 @@ function Client:_logout(session)
   -- 401: the service does not know the session (any more).
   if answer or failure.status == 401 then forget(self, id, known) end
   if answer then return answer end
-  return nil, errors.from_failure(failure, { id })
+  return nil, errors().from_failure(failure, { id })
 end
 
 --- Takes up a session that exists already. Sends nothing.
