@@ -54,18 +54,18 @@ local function write_rsa_certificate(directory)
 end
 
 -- Closes each connection with its answer; TLS sessions may be resumed, as everywhere.
-local function tls_server(port, certificate, key)
+local function tls_server(port, certificate, key, protocol)
   return ([[
     server {
       listen 127.0.0.1:%d ssl;
       ssl_certificate %s;
       ssl_certificate_key %s;
-      ssl_protocols TLSv1.2 TLSv1.3;
+      ssl_protocols %s;
       ssl_session_cache shared:tls:1m;
       keepalive_timeout 0;
       location / { %s }
     }
-  ]]):format(port, certificate, key, ANSWER)
+  ]]):format(port, certificate, key, protocol, ANSWER)
 end
 
 -- An authority for each of two certificates, in one file.
@@ -80,24 +80,33 @@ local function join_files(path, ...)
 end
 
 --- Starts the service. Returns `base_url` by name (`fast`; `slow`, which waits 0.2 s; `hang`, which never answers;
--- `brief`, which keeps idle connections a second; `rsa` and `ec`, TLS with such a key, which keep none), `ca_file`,
--- `hanging()` (how many requests ever hung) and `stop()`.
+-- `brief`, which keeps idle connections a second; `rsa_1_2`, `rsa_1_3`, `ec_1_2` and `ec_1_3`, such a key and such
+-- a version of TLS, which keep none), `ca_file`, `hanging()` (how many requests ever hung) and `stop()`.
 function servers.service()
-  local directory, rsa_port, ec_port = nginx.directory(), nginx.free_port(), nginx.free_port()
+  local directory = nginx.directory()
   local ec, ec_key = nginx.write_certificate(directory)
   local rsa, rsa_key = write_rsa_certificate(nginx.directory())
+  local base_url, tls = {}, {}
+  local function add_tls_server(name, certificate, key, protocol)
+    local port = nginx.free_port()
+    tls[#tls + 1] = tls_server(port, certificate, key, protocol)
+    base_url[name] = ("https://127.0.0.1:%d/tls"):format(port)
+  end
+  add_tls_server("rsa_1_2", rsa, rsa_key, "TLSv1.2")
+  add_tls_server("rsa_1_3", rsa, rsa_key, "TLSv1.3")
+  add_tls_server("ec_1_2", ec, ec_key, "TLSv1.2")
+  add_tls_server("ec_1_3", ec, ec_key, "TLSv1.3")
   local server = nginx.start {
     plain = true, connections = CONNECTIONS, init = "hanging = 0",
-    http = HEADERS .. tls_server(rsa_port, rsa, rsa_key) .. tls_server(ec_port, ec, ec_key),
+    http = HEADERS .. table.concat(tls),
     server = ("location / { %s } location /brief/ { keepalive_timeout 1s; %s }"):format(ANSWER, ANSWER),
     locations = { ["/slow/"] = LATE_ANSWER, ["/hang/"] = HANG, ["= /hanging"] = "ngx.say(hanging)" },
   }
-  local function at(path) return ("http://127.0.0.1:%d/%s"):format(server.port, path) end
+  for _, path in ipairs { "fast", "slow", "hang", "brief" } do
+    base_url[path] = ("http://127.0.0.1:%d/%s"):format(server.port, path)
+  end
   return {
-    base_url = {
-      fast = at "fast", slow = at "slow", hang = at "hang", brief = at "brief",
-      rsa = ("https://127.0.0.1:%d/rsa"):format(rsa_port), ec = ("https://127.0.0.1:%d/ec"):format(ec_port),
-    },
+    base_url = base_url,
     ca_file = join_files(directory .. "/authorities.pem", rsa, ec),
     hanging = function () return tonumber(server:get("/hanging").body) end,
     stop = function ()
