@@ -113,6 +113,9 @@ bool core_push_json(lua_State *L, filescom_bytes text);
 
 /* ---- lua_system.c --------------------------------------------------------------------------- */
 
+/* Seconds of a clock that only goes forward. */
+double core_now(void);
+
 /*
  * Waiting, and files that are this user's alone. In Lua:
  *

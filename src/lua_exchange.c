@@ -1,8 +1,6 @@
 /* lua_exchange.c - the userdata of an exchange: waiting for it, finishing it, letting it go. */
 #include "lua_core.h"
 
-#include <time.h>
-
 #define EXCHANGE "filescom.exchange"
 #define SPARE "filescom.exchange.spare"
 #define LONGEST_WAIT 1e6
@@ -77,10 +75,7 @@ void core_let_hooks_run(lua_State *L)
 
 static long now_ms(void)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (long)(core_now() * 1000);
 }
 
 /* What is left of a wait until that time; negative where the wait has no limit. */

@@ -30,7 +30,7 @@ typedef struct file_box {
 
 /* ---- time ----------------------------------------------------------------------------------- */
 
-static double monotonic_seconds(void)
+double core_now(void)
 {
     struct timespec now;
 
@@ -41,14 +41,14 @@ static double monotonic_seconds(void)
 /* core.now() -> seconds of a clock that only goes forward */
 static int system_now(lua_State *L)
 {
-    lua_pushnumber(L, monotonic_seconds());
+    lua_pushnumber(L, core_now());
     return 1;
 }
 
 /* Waits; after a signal Lua's hooks run and the wait goes on. May raise. */
 static void sleep_for(lua_State *L, double seconds)
 {
-    double until = monotonic_seconds() + seconds;
+    double until = core_now() + seconds;
 
     while (seconds > 0) {
         struct timespec left;
@@ -57,7 +57,7 @@ static void sleep_for(lua_State *L, double seconds)
         left.tv_nsec = (long)((seconds - (double)left.tv_sec) * 1e9);
         if (nanosleep(&left, NULL) != 0)
             core_let_hooks_run(L);
-        seconds = until - monotonic_seconds();
+        seconds = until - core_now();
     }
 }
 
@@ -295,14 +295,14 @@ static const char *try_lock(file_box *box, const char *path, bool *locked)
 static int system_lock_file(lua_State *L)
 {
     const char *path = check_path(L, 1);
-    double until = monotonic_seconds() + (double)luaL_optnumber(L, 2, LOCK_WAIT);
+    double until = core_now() + (double)luaL_optnumber(L, 2, LOCK_WAIT);
     file_box *box = push_box(L);
     const char *why;
     bool locked = false;
 
     while ((why = try_lock(box, path, &locked)) == NULL && !locked) {
         close_box(box);
-        if (monotonic_seconds() >= until) {
+        if (core_now() >= until) {
             why = "another process keeps it locked";
             break;
         }

@@ -25,7 +25,8 @@ Exit codes:
    1 refused by the service            5 not logged in (any more)
    2 a mistake in the use              6 a file could not be read or written
    3 a code is needed, and nobody      7 too many requests: try later
-     can be asked for it             130 interrupted]]
+     can be asked for it              70 a defect of the command, or no argparse
+                                     130 interrupted]]
 
 local GENERAL = 'Options that every command takes are told by "filescom --help".'
 
