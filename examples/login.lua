@@ -47,9 +47,13 @@ local client = filescom.new {
   debug = setting "FILES_DEBUG" and trace or nil,
 }
 
-local username = setting "FILES_USERNAME" or terminal.read_line "User name: " or fail "no user name"
-local password = setting "FILES_PASSWORD" or terminal.read_secret "Password: "
-if not password then fail "no password" end
+local function ask(read, what)
+  local answer, why = read(what .. ": ")
+  return answer or fail(("no %s: %s"):format(what:lower(), why))
+end
+
+local username = setting "FILES_USERNAME" or ask(terminal.read_line, "User name")
+local password = setting "FILES_PASSWORD" or ask(terminal.read_secret, "Password")
 
 local command = setting "FILES_OTP_COMMAND"
 local session, err = client:login_with_otp({ username = username, password = password },

@@ -76,7 +76,8 @@ describe("filescom.core:", function()
     end)
 
     it("is refused where its parent is missing, by name", function()
-      assert_says(path_of("missing/new"), core.private_directory(path_of("missing/new")))
+      assert_says(path_of("missing/new") .. ": its parent directory does not exist",
+        core.private_directory(path_of("missing/new")))
     end)
 
     if IS_ROOT then

@@ -160,7 +160,8 @@ static int system_private_directory(lua_State *L)
     struct stat status;
 
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return push_failure(L, path, strerror(errno));
+        return push_failure(
+            L, path, errno == ENOENT ? "its parent directory does not exist" : strerror(errno));
     if (lstat(path, &status) != 0)
         return push_failure(L, path, strerror(errno));
     if (!S_ISDIR(status.st_mode))

@@ -15,7 +15,7 @@ local terminal = {}
 -- of a process.
 local SCRIPT = [[
 PROMPT=%s; export PROMPT
-exec </dev/tty 2>/dev/null || exit 1
+exec 2>/dev/null </dev/tty || exit 1
 saved=$(stty -g) || exit 1
 trap 'stty "$saved"; echo >/dev/tty' EXIT
 trap 'exit 130' HUP INT QUIT TERM
@@ -38,8 +38,8 @@ local function ask(prompt, mode)
   local answer = pipe and pipe:read("*a")
   local closed = pipe and pipe:close()
   -- Lua 5.1 does not tell how the shell ended; an empty answer is all that is known then.
-  if not closed or answer == nil or answer == "" then return nil, "nothing was typed" end
-  return answer
+  if closed and answer ~= nil and answer ~= "" then return answer end
+  return nil, terminal.is_available() and "nothing was typed" or "there is no terminal to ask at"
 end
 
 --- Whether there is a terminal to ask at.
