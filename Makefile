@@ -10,6 +10,9 @@ DESTDIR     ?=
 # The ABIs that `make test` covers, and what runs each. 5.1's module is LuaJIT's as well.
 ABIS         = 5.4 5.3 5.1
 INTERPRETERS = lua5.4 lua5.3 lua5.1 luajit
+ifeq ($(filter $(LUA_VERSION),$(ABIS)),)
+$(error LUA_VERSION is 5.4, 5.3 or 5.1, not $(LUA_VERSION))
+endif
 abi_of       = $(if $(filter luajit,$(1)),5.1,$(patsubst lua%,%,$(1)))
 
 CC         ?= cc
@@ -146,6 +149,9 @@ LUA        ?= lua$(LUA_VERSION)
 FIND_SHARE  = package.path = "$(PREFIX)/share/lua/$(LUA_VERSION)/?.lua;" .. package.path
 FIND_LIB    = package.cpath = "$(PREFIX)/lib/lua/$(LUA_VERSION)/?.so;" .. package.cpath
 
+# Versions share a PREFIX; the command, its manual and the types are of the one that was there first.
+OWNS_COMMAND = { [ ! -e $(BIN)/filescom ] || grep -qF '/share/lua/$(LUA_VERSION)/' $(BIN)/filescom; }
+
 install: all ## install for LUA_VERSION below PREFIX (and DESTDIR)
 	install -d $(SHARE)/filescom/store $(SHARE)/filescom/loop $(SHARE)/filescom/command \
 	    $(LIB)/filescom $(TYPES)/filescom/loop $(BIN) $(MAN)
@@ -155,17 +161,18 @@ install: all ## install for LUA_VERSION below PREFIX (and DESTDIR)
 	install -m 644 lua/filescom/command/*.lua $(SHARE)/filescom/command/
 	install -m 644 lua/filescom/loop/*.lua $(SHARE)/filescom/loop/
 	install -m 755 build/$(LUA_VERSION)/filescom/core.so $(LIB)/filescom/
-	sed -e '1s|.*|#!/usr/bin/env $(LUA)|' -e 's|^os[.]exit|$(FIND_SHARE); $(FIND_LIB)\n&|' bin/filescom >$(BIN)/filescom
-	chmod 755 $(BIN)/filescom
+	if $(OWNS_COMMAND); then \
+	    sed -e '1s|.*|#!/usr/bin/env $(LUA)|' -e 's|^os[.]exit|$(FIND_SHARE); $(FIND_LIB)\n&|' \
+	        bin/filescom >$(BIN)/filescom && chmod 755 $(BIN)/filescom; \
+	else echo "$(BIN)/filescom is of another version of Lua: left as it is"; fi
 	install -m 644 doc/filescom.1 $(MAN)/
 	install -m 644 types/filescom.lua $(TYPES)/
 	install -m 644 types/filescom/*.lua $(TYPES)/filescom/
 	install -m 644 types/filescom/loop/*.lua $(TYPES)/filescom/loop/
 
 uninstall: ## remove what `make install` installed
-	rm -f $(SHARE)/filescom.lua $(LUA_MODULES:lua/%=$(SHARE)/%) $(LIB)/filescom/core.so \
-	    $(BIN)/filescom $(MAN)/filescom.1
-	rm -rf $(TYPES)
+	rm -f $(SHARE)/filescom.lua $(LUA_MODULES:lua/%=$(SHARE)/%) $(LIB)/filescom/core.so
+	if $(OWNS_COMMAND); then rm -rf $(BIN)/filescom $(MAN)/filescom.1 $(TYPES); fi
 	rmdir $(SHARE)/filescom/store $(SHARE)/filescom/loop $(SHARE)/filescom/command $(SHARE)/filescom \
 	    $(LIB)/filescom $(DESTDIR)$(PREFIX)/share/filescom 2>/dev/null || true
 

@@ -52,6 +52,20 @@ describe("installing by make", function ()
     assert.are.equal("", place:run("find undone -type f"))
   end)
 
+  it("leaves the command to the version of Lua that it was first installed for", function ()
+    place:run("make -C checkout install LUA_VERSION=5.4 PREFIX=$PWD/both")
+    local said = place:run("make -C checkout install LUA_VERSION=5.1 PREFIX=$PWD/both")
+    assert.is_truthy(said:find("both/bin/filescom is of another version of Lua: left as it is", 1, true), said)
+    place:run("make -C checkout uninstall LUA_VERSION=5.1 PREFIX=$PWD/both")
+    place:run("head -n 1 both/bin/filescom | grep -q 'env lua5.4$'")
+    place:use_command("both/bin/filescom")
+  end)
+
+  it("says which versions there are where another is wanted", function ()
+    local said = place:run("! make -C checkout install LUA_VERSION=5.5 PREFIX=$PWD/none 2>&1")
+    assert.is_truthy(said:find("LUA_VERSION is 5.4, 5.3 or 5.1, not 5.5", 1, true), said)
+  end)
+
   it("installs every module, every annotation and every program", function ()
     place:run("make -C checkout install LUA_VERSION=5.4 PREFIX=$PWD/whole")
     for file in packaging.run("cd lua && find . -name '*.lua'"):gmatch("[^\n]+") do
