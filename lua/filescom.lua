@@ -1,7 +1,7 @@
 --- Files.com sessions: log in, answer a second factor, use the session, log out.
 --
 -- The functions of this module are those of one default client, which is made when it is first
--- needed. Depends on filescom.client and filescom.core; everything else is loaded when it is used.
+-- needed. Depends on filescom.core; everything else is loaded when it is used.
 --
 -- @module filescom
 -- @usage
@@ -11,19 +11,23 @@
 -- print(session.id, session.timeout_at)
 -- filescom.logout()
 
-local Client = require "filescom.client"
 local core = require "filescom.core"
+
+local function client_class() return require "filescom.client" end
+
+-- Workers share what nginx has loaded before they are, and read no file while they serve.
+if rawget(_G, "ngx") then client_class() end
 
 local filescom = {
   --- The version, such as "0.1.0".
-  _VERSION = Client._VERSION,
+  _VERSION = core._VERSION,
 }
 
 local default_options = {}
 local default_client
 
 local function default()
-  if not default_client then default_client = Client.new(default_options) end
+  if not default_client then default_client = client_class().new(default_options) end
   return default_client
 end
 
@@ -36,7 +40,7 @@ end
 -- client:logout(session)
 -- client:close()
 function filescom.new(options)
-  return Client.new(options)
+  return client_class().new(options)
 end
 
 --- Sets options of the default client; those that are not named stay as they are.
@@ -52,7 +56,7 @@ function filescom.configure(options)
   -- A place named anew replaces the old one, however either was named.
   if options.base_url ~= nil and options.subdomain == nil then merged.subdomain = nil end
   if options.subdomain ~= nil and options.base_url == nil then merged.base_url = nil end
-  default_client = Client.new(merged, default_client)
+  default_client = client_class().new(merged, default_client)
   default_options = merged
 end
 

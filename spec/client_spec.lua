@@ -381,6 +381,16 @@ describe("a client", function()
     assert.is_truthy(tostring(filescom.new({ subdomain = "mysite" })):find("https://mysite.files.com", 1, true))
   end)
 
+  it("is not loaded before one is made", function()
+    local said = api.run_lua([[
+      local filescom = require "filescom"
+      print(package.loaded["filescom.client"], package.loaded["filescom.session"])
+      filescom.new {}
+      print(package.loaded["filescom.client"] ~= nil)
+    ]])
+    assert.are.equal("nil\tnil\ntrue", said)
+  end)
+
   describe("(the default one)", function()
     local module
 
