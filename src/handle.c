@@ -1,5 +1,6 @@
 /* handle.c - see handle.h. */
 #include "handle.h"
+#include "buffer.h"
 #include "memory.h"
 
 #include <stdlib.h>
@@ -81,6 +82,8 @@ void fc_handle_cleanup(fc_handle *handle)
 {
     if (handle->easy != NULL)
         curl_easy_cleanup(handle->easy);
+    if (handle->failure != NULL)
+        fc_wipe(handle->failure, CURL_ERROR_SIZE); /* libcurl may have shown a proxy's password */
     free(handle->failure);
     handle->easy = NULL;
     handle->failure = NULL;

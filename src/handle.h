@@ -8,7 +8,7 @@
  * block that the pointer leads to is kept, whole, until another header takes its place; where that
  * cannot be done, because somebody else gave libcurl its memory functions, handles are not kept.
  *
- * Depends on memory.h and libcurl.
+ * Depends on buffer.h for wiping, on memory.h and libcurl.
  */
 #ifndef FILESCOM_HANDLE_H
 #define FILESCOM_HANDLE_H

@@ -73,17 +73,17 @@ void core_let_hooks_run(lua_State *L)
     lua_call(L, 0, 0);
 }
 
-static long now_ms(void)
+static int64_t now_ms(void)
 {
-    return (long)(core_now() * 1000);
+    return (int64_t)(core_now() * 1000);
 }
 
 /* What is left of a wait until that time; negative where the wait has no limit. */
-static long left_until(long until_ms)
+static long left_until(int64_t until_ms)
 {
-    long left = until_ms - now_ms();
+    int64_t left = until_ms - now_ms();
 
-    return until_ms < 0 ? -1 : left > 0 ? left : 0;
+    return until_ms < 0 ? -1 : left > 0 ? (long)left : 0;
 }
 
 /* Raises what a hook does, or that the exchange was closed by one. */
@@ -100,7 +100,7 @@ static void let_hooks_run(lua_State *L, const exchange_box *box)
  */
 static bool wait_for(lua_State *L, const exchange_box *box, long timeout_ms)
 {
-    long until_ms = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+    int64_t until_ms = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
     long left = timeout_ms;
     filescom_code code;
 

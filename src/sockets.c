@@ -113,7 +113,7 @@ static bool is_between(fc_sockets *sockets, size_t at, int local_port, int remot
 /* With many connections a search through all of them would be most of what is done here. */
 bool fc_sockets_has_input(fc_sockets *sockets, int local_port, int remote_port)
 {
-    curl_socket_t *guess = &sockets->guesses[local_port % FC_GUESSES];
+    curl_socket_t *guess = &sockets->guesses[(unsigned)local_port % FC_GUESSES];
     size_t at = (size_t)*guess;
 
     if (at >= sockets->size || !is_between(sockets, at, local_port, remote_port))
