@@ -65,6 +65,29 @@ describe("an error", function()
     assert.is_truthy(said:find("HTTP 401", 1, true), said)
   end)
 
+  -- What a failed logout prints where a host takes something away before the client is loaded, or after that.
+  local function without(taken, before)
+    local lines = { 'filescom.new {}', taken .. " = nil" }
+    if before then lines[1], lines[2] = lines[2], lines[1] end
+    return api.run_lua(('local filescom = require "filescom"\n%s\nprint(select(2, filescom.logout()))')
+      :format(table.concat(lines, "\n")))
+  end
+
+  local NOT_NEEDED = { "io", "io.open", "package" }
+  if _VERSION ~= "Lua 5.1" then table.insert(NOT_NEEDED, "package.preload") end -- 5.1's require needs it itself
+
+  for _, taken in ipairs(NOT_NEEDED) do
+    it("is made where a host takes " .. taken .. " away before the client is loaded", function()
+      assert.are.equal("session/none: there is no open session to log out", without(taken, true))
+    end)
+  end
+
+  for _, taken in ipairs({ "io", "load", "assert", "package" }) do
+    it("is made where a host takes " .. taken .. " away once the client is loaded", function()
+      assert.are.equal("session/none: there is no open session to log out", without(taken, false))
+    end)
+  end
+
   if _VERSION ~= "Lua 5.1" then -- which does not say where a module lies
     it("costs whoever needs none no time: what makes it is not compiled", function()
       local said = run_with_few_files([[
@@ -74,6 +97,33 @@ describe("an error", function()
         print(package.loaded["filescom.errors"], package.loaded["filescom.redaction"])
       ]])
       assert.are.equal("nil\tnil", said)
+    end)
+
+    it("is loaded at once where a searcher of one's own found the client, whatever path it tells", function()
+      local said = api.run_lua([[
+        local find = package.searchers[2]
+        package.searchers[2] = function (name)
+          local loader, path = find(name)
+          return loader, type(path) == "string" and "archive/" .. path or nil
+        end
+        require("filescom").new {}
+        print(package.loaded["filescom.errors"] ~= nil)
+      ]])
+      assert.are.equal("true", said)
+    end)
+
+    it("is loaded anew with the client where a host forgets both", function()
+      local said = api.run_lua([[
+        local function forget() for name in pairs(package.loaded) do
+          if name:find "^filescom" and name ~= "filescom.core" then package.loaded[name] = nil end
+        end end
+        local filescom = require "filescom"
+        local first = select(2, filescom.logout())
+        forget()
+        local second = select(2, require("filescom").logout())
+        print(getmetatable(first) ~= getmetatable(second), package.preload["filescom.errors"])
+      ]])
+      assert.are.equal("true\tnil", said)
     end)
   end
 

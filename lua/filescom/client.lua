@@ -10,19 +10,34 @@
 local core = require "filescom.core"
 local sessions = require "filescom.session"
 
-local getmetatable, setmetatable, type = getmetatable, setmetatable, type
+-- What a host may take away once everything is loaded is kept.
+local assert, load, require = assert, load, require
+local getmetatable, setmetatable, tostring, type = getmetatable, setmetatable, tostring, type
+local io, package = io, package
 
--- Reads a module beside this file, whose path Lua tells from 5.2 on, and has it compiled when it is first required.
--- Where it cannot be found like this it is loaded at once.
-local function read_ahead(name, own_path)
-  if package.loaded[name] or package.preload[name] then return end
-  local folder = type(own_path) == "string" and own_path:match "^(.*)client%.lua$"
-  local path = folder and folder .. name:match "[^.]+$" .. ".lua"
-  local file = path and io.open(path, "rb")
-  if not file then return require(name) end
+-- The text of a module and its path, where Lua itself finds it beside this file, whose path it tells from 5.2 on.
+local function text_beside(own_path, name)
+  if not (package and package.searchpath and io and io.open) then return nil end
+  local path = package.searchpath(name, package.path)
+  local beside = tostring(own_path):gsub("client%.lua$", name:match "[^.]+$" .. ".lua")
+  local file = path == beside and io.open(path, "rb")
+  if not file then return nil end
   local text = file:read "*a"
   file:close()
-  package.preload[name] = function () return assert(load(text, "@" .. path))(name, path) end
+  return text, path
+end
+
+-- Reads a module, and has it compiled when it is first required. Where that cannot be, it is loaded at once.
+local function read_ahead(name, own_path)
+  local preload = package and package.preload
+  if preload and (package.loaded[name] or preload[name]) then return end
+  local text, path = text_beside(own_path, name)
+  if not (preload and text) then return require(name) end
+  preload[name] = function ()
+    local module = assert(load(text, "@" .. path))(name, path)
+    preload[name] = nil
+    return module
+  end
 end
 
 -- Most scripts never need an error. When they do, it may be that no file can be opened any more.
