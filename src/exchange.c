@@ -226,7 +226,8 @@ static long milliseconds_left(const filescom_exchange *exchange)
 
 /*
  * A proxy that was named is used whatever the environment says; one from the environment never for
- * plain http, which is for this machine. It is the client who names one; the rest makes the way.
+ * plain http, which is for this machine. Set anew only where it is another way than the handle's
+ * last: who names a proxy is the client, whose handles these are.
  */
 static CURLcode set_way(filescom_exchange *exchange, CURL *easy)
 {
@@ -524,6 +525,7 @@ static bool may_try_again(const filescom_exchange *exchange, CURLcode result)
 
 static void pause_before_next(filescom_exchange *exchange)
 {
+    leave_libcurl(exchange, false);
     exchange->retries_left--;
     exchange->resume_ms = fc_now_ms() + pause_ms(exchange);
     fc_buffer_clear(&exchange->head);
@@ -551,9 +553,6 @@ void fc_exchange_attempt_ended(filescom_exchange *exchange, CURLcode result)
 
     describe_attempt(exchange);
     code = classify(exchange, result);
-    if (code != FILESCOM_OK && !exchange->stale && !again)
-        describe_failure(exchange, code, result);
-    leave_libcurl(exchange, result == CURLE_OK);
     if (exchange->stale) {
         begin_afresh(exchange);
         return;
@@ -562,6 +561,9 @@ void fc_exchange_attempt_ended(filescom_exchange *exchange, CURLcode result)
         pause_before_next(exchange);
         return;
     }
+    if (code != FILESCOM_OK)
+        describe_failure(exchange, code, result);
+    leave_libcurl(exchange, result == CURLE_OK);
     end(exchange, code);
 }
 

@@ -110,6 +110,15 @@ static bool is_between(fc_sockets *sockets, size_t at, int local_port, int remot
            local_port_of(state, (curl_socket_t)at) == local_port;
 }
 
+static size_t find_between(fc_sockets *sockets, int local_port, int remote_port)
+{
+    size_t at = 0;
+
+    while (at < sockets->size && !is_between(sockets, at, local_port, remote_port))
+        at++;
+    return at;
+}
+
 /* With many connections a search through all of them would be most of what is done here. */
 bool fc_sockets_has_input(fc_sockets *sockets, int local_port, int remote_port)
 {
@@ -117,8 +126,7 @@ bool fc_sockets_has_input(fc_sockets *sockets, int local_port, int remote_port)
     size_t at = (size_t)*guess;
 
     if (at >= sockets->size || !is_between(sockets, at, local_port, remote_port))
-        for (at = 0; at < sockets->size && !is_between(sockets, at, local_port, remote_port);)
-            at++;
+        at = find_between(sockets, local_port, remote_port);
     if (at >= sockets->size)
         return false;
     *guess = (curl_socket_t)at;
