@@ -40,16 +40,13 @@ describe("an error", function()
     return err
   end
 
-  -- What a script prints that is given the stand-in's base URL and may have 64 files open.
-  local function run_with_few_files(code)
-    local path = api.write(code:gsub("BASE_URL", ("%q"):format(standin.http.base_url)))
-    local text = api.output_of(("ulimit -n 64; %s %s 2>&1"):format(api.quoted(api.interpreter()), path))
-    os.remove(path)
-    return text
+  -- What a script prints that is given the stand-in's base URL.
+  local function run_script(code, first)
+    return api.run_lua((code:gsub("BASE_URL", ("%q"):format(standin.http.base_url))), first)
   end
 
   it("is made in full where no file can be opened any more", function()
-    local said = run_with_few_files([[
+    local said = run_script([[
       local filescom = require "filescom"
       local client = filescom.new { base_url = BASE_URL }
       local session = assert(client:login { username = "motor", password = "vroom" })
@@ -60,7 +57,7 @@ describe("an error", function()
       until not file
       local _, err = client:login { username = "motor", password = "a secret" }
       print(err.type, err.group, err)
-    ]])
+    ]], "ulimit -n 64")
     assert.is_truthy(said:find("^not%-authenticated/invalid%-username%-or%-password\tnot%-authenticated\t"), said)
     assert.is_truthy(said:find("HTTP 401", 1, true), said)
   end)
@@ -90,7 +87,7 @@ describe("an error", function()
 
   if _VERSION ~= "Lua 5.1" then -- which does not say where a module lies
     it("costs whoever needs none no time: what makes it is not compiled", function()
-      local said = run_with_few_files([[
+      local said = run_script([[
         local filescom = require "filescom"
         local client = filescom.new { base_url = BASE_URL }
         client:logout(assert(client:login { username = "motor", password = "vroom" }))

@@ -1,10 +1,9 @@
 -- session:upload and session:download: files by the API's own steps, over another host.
--- Depends on filescom, LuaSocket and the stand-in, of which one listener is the storage.
+-- Depends on filescom and the stand-in, of which one listener is the storage.
 
 local api = require("spec.support.api")
 local filescom = require("filescom")
 local json = require("cjson")
-local socket = require("socket")
 local support = require("spec.support.standin")
 
 local MIB = 1024 * 1024
@@ -79,11 +78,7 @@ describe("a file", function()
 
   -- Serves the storage's next connection by steps, which the next request opens: none is kept.
   local function script_storage(steps)
-    local deadline = socket.gettime() + 5
-    while (standin:connections(storage)) > 0 and socket.gettime() < deadline do
-      standin:call("close_idle", { listener = storage.id })
-      socket.sleep(0.002)
-    end
+    standin:close_connections(storage)
     standin:script(storage, steps)
   end
 

@@ -60,10 +60,7 @@ describe("nginx: abandoned work,", function()
 
   before_each(function()
     standin:reset()
-    standin:call("close_idle")
-    nginx.eventually("the stand-in has no connection", 3, function()
-      return (standin:connections(standin.http)) == 0
-    end)
+    standin:close_connections(standin.http)
   end)
 
   -- Waits until so many connections to the service are open, and nothing more is in flight than those.

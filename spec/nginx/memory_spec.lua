@@ -63,11 +63,7 @@ describe("nginx: a worker", function()
   -- What the worker holds once nothing is in flight and the dispatcher has gone.
   local function at_rest()
     server:settle()
-    -- All at the service's end before another login: one that is closing yet would break under it.
-    nginx.eventually("the stand-in has no connection", 5, function()
-      standin:call("close_idle")
-      return (standin:connections(standin.http)) == 0
-    end)
+    standin:close_connections(standin.http)
     assert.are.equal("in and out", server:get("/login").body)
     nginx.eventually("the dispatcher is gone", 4, function()
       return server:counts().timers == 0

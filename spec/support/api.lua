@@ -64,10 +64,11 @@ function api.write(text)
   return path
 end
 
---- Runs a Lua chunk in a process of its own, with the same interpreter and paths; returns what it prints.
-function api.run_lua(code)
+--- Runs a Lua chunk in a process of its own, with the same interpreter and paths; returns what it prints. Before that
+-- the shell does what `first` says, such as "ulimit -n 64".
+function api.run_lua(code, first)
   local path = api.write(code)
-  local text = api.output_of(api.quoted(api.interpreter()) .. " " .. path .. " 2>&1")
+  local text = api.output_of(("%s; %s %s 2>&1"):format(first or ":", api.quoted(api.interpreter()), path))
   os.remove(path)
   return text
 end

@@ -147,6 +147,18 @@ function Standin:connections(listener)
   end
 end
 
+--- Ends a listener's idle connections until none is open: one that is closing yet would break under a request.
+function Standin:close_connections(listener)
+  local deadline = socket.gettime() + 5
+  repeat
+    self:call("close_idle", { listener = listener.id })
+    local open = self:connections(listener)
+    if open == 0 then return end
+    socket.sleep(0.002)
+  until socket.gettime() > deadline
+  error("the stand-in has connections that are not idle")
+end
+
 --- Ends the process and waits for its end. May be called twice.
 function Standin:stop()
   if not self.process then
